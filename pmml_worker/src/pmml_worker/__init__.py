@@ -1,0 +1,1 @@
+"""Scores PMML models: `load` a document, `score` tables with it."""
