@@ -1,0 +1,75 @@
+# The house's commands. `make help` lists them.
+PYTHON ?= python3
+export PYTHON
+BIN := .venv/bin
+PLAY := $(BIN)/ansible-playbook
+# Variables for the playbooks: make up EXTRA="-e zookeeper_distribution=archive"
+EXTRA ?=
+MOLECULE ?= $(BIN)/molecule test --all
+SHELL_SCRIPTS := .ci/run tools/engine_down tools/venv
+# Lint, tests and Ansible find each other's commands without an activated environment.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help up down test lint unit molecule artifacts artifacts-list readme lock venv clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
+
+up: ## create the local yard, score the sample on it, and show where everything is; run again at any time
+	@tools/stages.py \
+		'requirements=tools/venv' \
+		'artifacts=$(PLAY) playbooks/artifacts.yml $(EXTRA)' \
+		'nodes=$(PLAY) playbooks/nodes_up.yml $(EXTRA)' \
+		'site=$(PLAY) site.yml $(EXTRA)' \
+		'demo=$(PLAY) playbooks/demo.yml $(EXTRA)'
+
+down: venv ## remove the local yard, its images, its secrets and the Docker Engine that `make up` started
+	@$(PLAY) playbooks/nodes_down.yml $(EXTRA)
+	@tools/engine_down
+	@rm -rf inventories/local/secrets
+
+test: ## lint, unit tests and Molecule
+	@tools/stages.py --keep-going \
+		'requirements=tools/venv' \
+		'control machine=$(PLAY) playbooks/control.yml' \
+		'lint=$(MAKE) --no-print-directory lint' \
+		'unit=$(MAKE) --no-print-directory unit' \
+		'molecule=$(MAKE) --no-print-directory molecule'
+
+lint: venv ## style, types, and whether what is generated is up to date
+	ruff check .
+	ruff format --check .
+	mypy
+	cd pmml_worker && ruff check . && mypy
+	yamllint --strict .
+	ansible-lint --offline --quiet
+	shellcheck $(SHELL_SCRIPTS)
+	tools/role_readme.py --check
+
+unit: venv ## unit tests of the tools, the Ansible modules, the Mesos helpers and the worker
+	pytest
+	cd pmml_worker && pytest
+
+molecule: venv ## test every role on nodes of its own
+	$(MOLECULE)
+
+artifacts: venv ## fetch and build everything that the roles install beyond Debian packages
+	$(PLAY) playbooks/artifacts.yml $(EXTRA)
+
+artifacts-list: venv ## list everything that a site without internet must bring
+	@tools/artifacts_list.py
+
+readme: venv ## generate the roles' README files from their argument_specs
+	tools/role_readme.py
+
+lock: venv ## renew requirements.txt from requirements.in
+	pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --extra http --extra scheduler --extra test \
+		--output-file requirements.txt requirements.in pmml_worker/pyproject.toml
+
+venv:
+	@tools/venv
+
+clean: ## remove the virtual environment and all caches
+	rm -rf .venv .cache .ansible .mypy_cache .pytest_cache .ruff_cache
