@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -64,6 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WorkerError as error:
         print(f"pmml-worker: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # The reader of standard output has enough; Python must not complain of it when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         return 130
 

@@ -1,0 +1,245 @@
+"""Documents to models, tables to results: the library's face."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from pmml_worker.errors import SchemaError, ScoringError, TableError
+from pmml_worker.models.model import CompiledModel, Document, Result, compile_document
+from pmml_worker.schema import PMML, parse
+from pmml_worker.schema.elements import DataType, OpType
+from pmml_worker.table import arrow_type, from_arrow, from_rows, open_table, to_arrow, with_missing_texts
+from pmml_worker.transform.column import Codes, Column, Faults, constant, first_fault, from_texts
+from pmml_worker.transform.fields import TARGET_USAGE, raw_column, typed
+from pmml_worker.transform.scope import Scope
+
+Errors: TypeAlias = Literal["raise", "collect"]
+
+ERROR_COLUMN = "_error"
+UNNAMED_TARGET = "_target"
+"""The column of a prediction whose model names neither a target nor output fields."""
+
+_BLOCK = 8192
+"""Rows scored together: enough to make Python's share small, few enough for a block to stay in the cache."""
+
+_NUMBERLESS = frozenset({"", "NA"})
+"""Texts that stand for missing values of fields that are not of text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field that a model takes or gives.
+
+    Attributes:
+        name: the field's name, and its column's.
+        data_type: PMML data type.
+        optype: what operations make sense on it.
+        values: the valid values that the document lists, as texts.
+        intervals: the valid ranges, as mathematics writes them.
+    """
+
+    name: str
+    data_type: DataType
+    optype: OpType
+    values: tuple[str, ...] = ()
+    intervals: tuple[str, ...] = ()
+
+
+class Model:
+    """A model ready to score; it may be used by many threads at once.
+
+    Attributes:
+        inputs: the fields that the model takes, in the document's order.
+        outputs: the columns that it gives: target fields, then output fields, in the document's order.
+    """
+
+    def __init__(self, document: PMML) -> None:
+        if not document.models:
+            raise SchemaError("the document holds no model", document.line)
+        self._document: Document = compile_document(document)
+        self._model = CompiledModel(document.models[0], self._document, self._document.environment, True)
+        self.version = document.version
+        self.element = type(document.models[0]).__name__
+        self.name = document.models[0].model_name
+        self.function = document.models[0].function_name
+        used = [field for field in document.models[0].mining_schema.fields if field.name in self._document.fields]
+        self._used = [field.name for field in used]
+        self.inputs: tuple[Field, ...] = tuple(
+            self._input(field.name) for field in used if field.usage_type not in (*TARGET_USAGE, "supplementary")
+        )
+        self._targets = [target.name for target in self._model.targets if target.name is not None]
+        if not self._targets and not self._model.outputs:
+            self._targets = [UNNAMED_TARGET]
+        self._types = self._result_types()
+        targets = tuple(Field(name, self._types[name], self._optype(name)) for name in self._targets)
+        results = tuple(Field(name, self._types[name], known.optype) for name, known in self._model.outputs.items())
+        self.outputs: tuple[Field, ...] = (*targets, *(field for field in results if field.name not in self._targets))
+
+    def _input(self, name: str) -> Field:
+        field = self._document.fields[name]
+        values = tuple(value.value for value in field.values if value.property == "valid")
+        return Field(name, field.data_type, field.optype, values, tuple(_interval(item) for item in field.intervals))
+
+    def _optype(self, name: str) -> OpType:
+        known = next((target.type for target in self._model.targets if target.name == name), None)
+        if known is not None:
+            return known.optype
+        return "continuous" if self.function == "regression" else "categorical"
+
+    def _result_types(self) -> dict[str, DataType]:
+        """The type of each result; that of targets is seen from an empty block of rows."""
+        scope = self._scope({}, 0, Faults())
+        result = self._model.evaluate(scope)
+        types: dict[str, DataType] = {}
+        for name in self._targets:
+            column = _target_column(result, name, 0)
+            known = next((target.type for target in self._model.targets if target.name == name), None)
+            if column is not None:
+                types[name] = column.data_type
+            else:
+                types[name] = known.data_type if known else "string"
+        for name, known_output in self._model.outputs.items():
+            types.setdefault(name, known_output.data_type)
+        return types
+
+    def _scope(self, columns: Mapping[str, Column], rows: int, faults: Faults) -> Scope:
+        data = Scope(rows, faults, {})
+        for name, field in self._document.fields.items():
+            raw = columns.get(name)
+            if raw is None:
+                raw = raw_column(name, rows)
+            elif field.data_type != "string":
+                raw = with_missing_texts(raw, _NUMBERLESS)
+            data.declare(name, typed(field, raw, faults))
+        return data.inner(self._document.definitions)
+
+    def score(self, table: Any, errors: Errors = "raise") -> Any:
+        """Score every row of a table.
+
+        Args:
+            table: a pyarrow.Table, a pandas or Polars DataFrame, or a list of dicts. None, NaN and null are missing, and
+                so is a field that the table does not have. Columns of text are read as the field's declared type.
+            errors: what to do with rows that the standard calls an error: `"raise"` a ScoringError at the first, or
+                `"collect"`: give nulls and tell the error in a column `_error`.
+
+        Returns:
+            A table of the same kind and number of rows: a column for each of `outputs`.
+
+        Raises:
+            ScoringError: a row has no result because of its values.
+            TableError: the table is of no known kind, or has none of the model's inputs.
+        """
+        if errors not in ("raise", "collect"):
+            raise TableError(f'errors is "raise" or "collect", not "{errors}"')
+        source = open_table(table)
+        return source.restore(self._score_arrow(source.table, errors))
+
+    def score_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Score one row, given as a dict of fields and values; see `score`."""
+        result: dict[str, Any] = self._score_arrow(from_rows([row]), "raise").to_pylist()[0]
+        return result
+
+    def _score_arrow(self, table: pa.Table, errors: Errors) -> pa.Table:
+        names = set(table.column_names)
+        self._check_columns(table, names)
+        schema = self.result_schema(errors)
+        blocks = []
+        for start in range(0, table.num_rows, _BLOCK):
+            block = table.slice(start, _BLOCK)
+            columns = {name: from_arrow(block.column(name), name) for name in self._used if name in names}
+            blocks.append(self._score_block(columns, block.num_rows, start, errors, schema))
+        return pa.concat_tables(blocks) if blocks else schema.empty_table()
+
+    def _check_columns(self, table: pa.Table, names: set[str]) -> None:
+        repeated = [name for name in names if table.column_names.count(name) > 1]
+        if repeated:
+            raise TableError(f'the table has column "{min(repeated)}" more than once')
+        wanted = [field.name for field in self.inputs]
+        if table.num_rows and wanted and not names.intersection(self._used):
+            has = ", ".join(sorted(names)) or "nothing"
+            raise TableError(f"the table has none of the model's fields {', '.join(wanted)}; it has {has}")
+
+    def result_schema(self, errors: Errors = "raise") -> pa.Schema:
+        """The Arrow schema of the results."""
+        fields = [pa.field(field.name, arrow_type(field.data_type)) for field in self.outputs]
+        if errors == "collect":
+            fields.append(pa.field(ERROR_COLUMN, pa.string()))
+        return pa.schema(fields)
+
+    def _score_block(
+        self, columns: Mapping[str, Column], rows: int, start: int, errors: Errors, schema: pa.Schema
+    ) -> pa.Table:
+        faults = Faults()
+        result = self._model.evaluate(self._scope(columns, rows, faults))
+        given: dict[str, Column] = {}
+        fault: Codes | None = None
+        for prediction in result.predictions.values():
+            fault = first_fault(fault, prediction.value.fault)
+        for field in self.outputs:
+            column = result.outputs.get(field.name)
+            if field.name in self._targets:
+                column = _target_column(result, field.name, rows)
+            if column is None:
+                column = from_texts([None] * rows) if field.data_type == "string" else constant(
+                    None, field.data_type, rows
+                )
+            fault = first_fault(fault, column.fault)
+            given[field.name] = column
+        failed = np.zeros(rows, np.bool_) if fault is None else fault != 0
+        if failed.any() and fault is not None and errors == "raise":
+            row = int(failed.argmax())
+            raise _error(faults, int(fault[row]), start + row)
+        arrays = [
+            to_arrow(column.with_missing(failed) if fault is not None else column).cast(schema.field(name).type)
+            for name, column in given.items()
+        ]
+        if errors == "collect":
+            texts = [None] * rows if fault is None else [
+                str(_error(faults, int(code), start + row)) if code else None for row, code in enumerate(fault)
+            ]
+            arrays.append(pa.array(texts, pa.string()))
+        return pa.table(arrays, schema=schema)
+
+
+def _target_column(result: Result, name: str, rows: int) -> Column | None:
+    prediction = result.predictions.get(name)
+    if prediction is None and name == UNNAMED_TARGET:
+        prediction = next(reversed(result.predictions.values()), None)
+    return None if prediction is None else prediction.value
+
+
+def _error(faults: Faults, code: int, row: int) -> ScoringError:
+    fault = faults[code]
+    return ScoringError(fault.message, row=row, field=fault.field, value=fault.value, element=fault.element)
+
+
+def _interval(interval: Any) -> str:
+    left = "-inf" if interval.left_margin is None else f"{interval.left_margin:g}"
+    right = "inf" if interval.right_margin is None else f"{interval.right_margin:g}"
+    opening = "[" if interval.closure.startswith("closed") else "("
+    return f"{opening}{left}, {right}{']' if interval.closure.endswith('Closed') else ')'}"
+
+
+def load(source: str | Path | bytes | IO[bytes]) -> Model:
+    """Read a PMML document and compile its first model.
+
+    Args:
+        source: a path, the document's bytes, or a binary file.
+
+    Raises:
+        SchemaError: the document is not well-formed or not valid PMML, or uses an element that is not supported.
+        OSError: the file cannot be read.
+    """
+    if isinstance(source, bytes):
+        return Model(parse(io.BytesIO(source)))
+    if isinstance(source, str | Path):
+        with Path(source).open("rb") as file:
+            return Model(parse(file))
+    return Model(parse(source))

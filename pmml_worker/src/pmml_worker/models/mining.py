@@ -1,0 +1,583 @@
+"""MiningModel: segments and how their results become one (MultipleModels)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pmml_worker.errors import SchemaError
+from pmml_worker.models.predicate import Test, compile_predicate
+from pmml_worker.models.tree import (
+    Forest,
+    ForestBuilder,
+    TreeOptions,
+    leaf_table,
+    lost_default_child,
+)
+from pmml_worker.schema.elements import MathContext, MiningModel, MultipleModelMethod, Segment, Segmentation, TreeModel, True_
+from pmml_worker.transform.column import Array, Bools, Codes, Column, Fault, Floats, first_fault, from_texts
+from pmml_worker.transform.expressions import undefined
+from pmml_worker.transform.fields import TARGET_USAGE, is_plain
+from pmml_worker.transform.prediction import Prediction, TargetField, reorder, winner
+from pmml_worker.transform.scope import Environment, FieldType, Scope
+
+if TYPE_CHECKING:
+    from pmml_worker.models.model import CompiledModel, Result
+
+_CHAINS = frozenset({"modelChain", "x-multiModelChain"})
+_WEIGHTED = frozenset({
+    "weightedMajorityVote", "weightedAverage", "weightedSum", "x-weightedSum", "x-weightedMedian",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A compiled segment; `test` is None where it always applies."""
+
+    name: str
+    test: Test | None
+    model: CompiledModel
+    weight: float
+    weight_field: str | None
+    element: str
+
+
+@dataclass(slots=True)
+class Votes:
+    """What segments predict, stacked.
+
+    Attributes:
+        active: shape (segments, rows), where a segment applies.
+        present: shape (segments, rows), where it applies and has a prediction.
+        weights: shape (segments, rows).
+        values: shape (segments, rows): numbers, or indices of classes.
+        classes: the classes that `values` are indices of and `tables` are of.
+        tables: shape (segments, rows, classes): probabilities; None where segments tell only classes.
+        fault: codes of faults by row, or None.
+    """
+
+    active: Bools
+    present: Bools
+    weights: Floats
+    values: Array
+    classes: tuple[str, ...]
+    tables: Array | None
+    fault: Codes | None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingPredictions:
+    """What becomes of segments without a prediction (MultipleModels, "missingPredictionTreatment")."""
+
+    treatment: str
+    threshold: float
+
+    def missing(self, votes: Votes, method: MultipleModelMethod) -> Bools:
+        """Shape (rows,): where they leave the whole without a prediction."""
+        nothing: Bools = ~votes.present.any(axis=0)
+        lacking = votes.active & ~votes.present
+        if not lacking.any():
+            return nothing
+        some: Bools = lacking.any(axis=0)
+        if self.treatment == "returnMissing":
+            return nothing | some
+        weights = votes.weights if method in _WEIGHTED else np.ones_like(votes.weights)
+        with np.errstate(all="ignore"):
+            share = (weights * lacking).sum(axis=0) / (weights * votes.active).sum(axis=0)
+        if self.treatment == "skipSegment" or method in ("majorityVote", "weightedMajorityVote"):
+            return nothing | (some & (share > self.threshold))
+        return nothing | some
+
+
+# --- Numbers ---------------------------------------------------------------------------------------------------------
+
+
+def combine_numbers(method: MultipleModelMethod, votes: Votes) -> Array:
+    """One number of many, shape (rows,), added up in the order of the segments."""
+    values, weights, present = votes.values, votes.weights.astype(votes.values.dtype), votes.present
+    rows = values.shape[1]
+    total = np.zeros(rows, values.dtype)
+    mass = np.zeros(rows, values.dtype)
+    match method:
+        case "sum":
+            for value, here in zip(values, present, strict=True):
+                total += np.where(here, value, 0).astype(values.dtype)
+            return total
+        case "average":
+            for value, here in zip(values, present, strict=True):
+                total += np.where(here, value, 0).astype(values.dtype)
+            result: Array = total / np.maximum(present.sum(axis=0), 1).astype(values.dtype)
+            return result
+        case "weightedAverage" | "weightedSum" | "x-weightedSum":
+            for value, weight, here in zip(values, weights, present, strict=True):
+                total += np.where(here, value * weight, 0).astype(values.dtype)
+                mass += np.where(here, weight, 0).astype(values.dtype)
+            if method != "weightedAverage":
+                return total
+            with np.errstate(all="ignore"):
+                result = total / mass
+            return result
+        case "median":
+            return _medians(values, np.ones_like(values), present)
+        case "x-weightedMedian":
+            return _medians(values, weights, present)
+        case "max":
+            result = np.where(present, values, -np.inf).max(axis=0)
+            return result
+        case _:
+            raise AssertionError(method)
+
+
+def _medians(values: Array, weights: Array, present: Bools) -> Array:
+    """Weighted medians along the first axis: the value, or the mean of the two values, that half the weight is at."""
+    order = np.argsort(np.where(present, values, np.inf), axis=0, kind="stable")
+    ranked = np.take_along_axis(values, order, axis=0)
+    mass = np.take_along_axis(np.where(present, weights, 0), order, axis=0)
+    running = np.cumsum(mass, axis=0)
+    half = running[-1] / 2
+    low = (running >= half).argmax(axis=0)
+    high = (running > half).argmax(axis=0)
+    rows = np.arange(values.shape[1])
+    result: Array = (ranked[low, rows] + ranked[high, rows]) / 2
+    return np.asarray(result, values.dtype)
+
+
+# --- Classes ---------------------------------------------------------------------------------------------------------
+
+
+def combine_classes(method: MultipleModelMethod, votes: Votes) -> Array:
+    """Probabilities of many segments to one table, shape (rows, classes)."""
+    present = votes.present
+    _, rows = present.shape
+    count = len(votes.classes)
+    dtype = np.float64 if votes.tables is None else votes.tables.dtype
+    total = np.zeros((rows, count), dtype)
+    if method in ("majorityVote", "weightedMajorityVote"):
+        index = np.arange(rows)
+        for value, weight, here in zip(votes.values, votes.weights, present, strict=True):
+            chosen = index[here]
+            total[chosen, value[here]] += weight[here] if method == "weightedMajorityVote" else 1.0
+        mass = total.sum(axis=1, keepdims=True)
+        with np.errstate(all="ignore"):
+            return np.where(mass > 0, total / mass, 0.0)
+    assert votes.tables is not None
+    tables = votes.tables
+    match method:
+        case "average" | "weightedAverage" | "sum" | "weightedSum" | "x-weightedSum":
+            mass = np.zeros((rows, 1), dtype)
+            for table, weight, here in zip(tables, votes.weights, present, strict=True):
+                scale = np.where(here, weight if method in _WEIGHTED else 1.0, 0.0).astype(dtype)[:, None]
+                total += np.where(here[:, None], table, 0).astype(dtype) * scale
+                mass += scale
+            if method in ("sum", "weightedSum", "x-weightedSum"):
+                return total
+            with np.errstate(all="ignore"):
+                result: Array = total / mass
+            return result
+        case "max":
+            return _of_contributors(tables, present, np.where(present[:, :, None], tables, -np.inf).max(axis=0))
+        case "median" | "x-weightedMedian":
+            medians = np.stack(
+                [
+                    _medians(
+                        tables[:, :, position],
+                        votes.weights.astype(dtype) if method == "x-weightedMedian" else np.ones_like(votes.weights),
+                        present,
+                    )
+                    for position in range(count)
+                ],
+                axis=1,
+            )
+            return _of_contributors(tables, present, medians)
+        case _:
+            raise AssertionError(method)
+
+
+def _of_contributors(tables: Array, present: Bools, best: Array) -> Array:
+    """Mean probabilities of the segments that contributed the winning class's figure, so that they add up to 1.
+
+    Of a median between two segments both contributed; they are the nearest to it from below and above.
+    """
+    rows = best.shape[0]
+    chosen = best.argmax(axis=1)
+    index = np.arange(rows)
+    own = np.where(present, tables[:, index, chosen], np.nan)
+    figure = best[index, chosen]
+    with np.errstate(all="ignore"):
+        distance = np.where(np.isnan(own), np.inf, np.abs(own - figure))
+    contributes = distance <= distance.min(axis=0) * (1 + 1e-12)
+    weight = (contributes & present).astype(tables.dtype)
+    total = (np.where(present[:, :, None], tables, 0) * weight[:, :, None]).sum(axis=0)
+    result: Array = total / weight.sum(axis=0)[:, None]
+    return result
+
+
+# --- The model element -----------------------------------------------------------------------------------------------
+
+
+class MiningKernel:
+    """Scores a MiningModel."""
+
+    def __init__(
+        self,
+        model: MiningModel,
+        segmentation: Segmentation,
+        environment: Environment,
+        targets: Sequence[TargetField],
+        classes: Sequence[str],
+        compile_model: Callable[[Segment, Environment], CompiledModel],
+    ) -> None:
+        self.method = segmentation.multiple_model_method
+        self.is_classification = model.function_name == "classification"
+        self.context: MathContext = model.x_math_context
+        self.element = str(segmentation)
+        self.classes = tuple(classes)
+        self.targets = tuple(targets)
+        treatment = segmentation.x_missing_prediction_treatment or segmentation.missing_prediction_treatment
+        threshold = segmentation.x_missing_threshold
+        self.missing = MissingPredictions(
+            treatment, segmentation.missing_threshold if threshold is None else threshold
+        )
+        self.fused = fuse(model, segmentation, environment, classes)
+        self.environment = environment.inner()
+        self.parts: list[_Part] = []
+        if self.fused is not None:
+            return
+        for position, segment in enumerate(segmentation.segments, 1):
+            weight_field = segment.variable_weight.field if segment.variable_weight else None
+            if weight_field is not None:
+                self.environment.type_of(weight_field, segment)
+            test = None
+            if not isinstance(segment.predicate, True_):
+                test = compile_predicate(segment.predicate, self.environment)
+            compiled = compile_model(segment, self.environment)
+            self.parts.append(
+                _Part(segment.id or str(position), test, compiled, segment.weight, weight_field, str(segment))
+            )
+            for name, field_type in compiled.own_outputs.items():
+                self.environment.fields[name] = field_type
+        if not self.parts:
+            raise SchemaError("<Segmentation> has no <Segment>", segmentation.line)
+
+    @property
+    def reaches(self) -> list[_Part]:
+        """The segments whose result may be the whole's: of a chain, the last that always applies and all after it."""
+        if self.method == "modelChain":
+            always = [position for position, part in enumerate(self.parts) if part.test is None]
+            return self.parts[always[-1] :] if always else self.parts
+        if self.method in ("x-multiModelChain", "selectFirst"):
+            return self.parts
+        return []
+
+    @property
+    def outputs(self) -> dict[str, FieldType]:
+        """The segments' output fields that are given out as the whole's own."""
+        return {name: known for part in self.reaches for name, known in part.model.outputs.items()}
+
+    def score(self, scope: Scope) -> tuple[dict[str | None, Prediction], dict[str, Column]]:
+        """Predict for a block of rows; also give the segments' output fields."""
+        if self.fused is not None:
+            return {None: self._combine(self.fused.votes(scope), {})}, {}
+        if self.method in _CHAINS or self.method == "selectFirst":
+            return self._select(scope)
+        results: list[tuple[_Part, Bools, Prediction | None]] = []
+        fault: Codes | None = None
+        for part in self.parts:
+            applies, trouble = self._applies(part, scope)
+            fault = first_fault(fault, trouble)
+            result = self._run(part, applies, scope)
+            results.append((part, applies, None if result is None else _only(result)))
+        segments = {part.name: result for part, _, result in results if result is not None}
+        if self.method == "selectAll":
+            return {None: self._all(results, scope, fault)}, {}
+        votes = self._stack(results, scope, fault)
+        return {None: self._combine(votes, segments)}, {}
+
+    def _applies(self, part: _Part, scope: Scope) -> tuple[Bools, Codes | None]:
+        if part.test is None:
+            return np.ones(scope.rows, np.bool_), None
+        truth = part.test(scope)
+        return truth.true, truth.fault
+
+    def _run(self, part: _Part, applies: Bools, scope: Scope) -> Result | None:
+        """A segment's result for all rows, missing where it does not apply; None if it applies nowhere."""
+        if applies.all():
+            return part.model.evaluate(scope)
+        if not applies.any():
+            return None
+        rows = np.flatnonzero(applies)
+        back = np.zeros(scope.rows, np.int64)
+        back[rows] = np.arange(len(rows))
+        return part.model.evaluate(scope.subset(rows)).spread(back, ~applies)
+
+    # Chains and selections
+
+    def _select(self, scope: Scope) -> tuple[dict[str | None, Prediction], dict[str, Column]]:
+        chain = scope.inner({})
+        first_only = self.method == "selectFirst"
+        undecided = np.ones(scope.rows, np.bool_)
+        predictions: dict[str | None, Prediction] = {}
+        outputs: dict[str, Column] = {}
+        fault: Codes | None = None
+        segments: dict[str, Prediction] = {}
+        reaches = self.reaches
+        for part in self.parts:
+            applies, trouble = self._applies(part, chain)
+            if trouble is not None:
+                fault = first_fault(fault, np.where(undecided, trouble, 0).astype(np.int32))
+            if first_only:
+                applies = applies & undecided
+                undecided &= ~applies
+            result = self._run(part, applies, chain)
+            for name, known in part.model.own_outputs.items():
+                column = None if result is None else result.outputs.get(name)
+                column = from_texts([None] * scope.rows, known.data_type) if column is None else column
+                chain.declare(name, undefined(column, chain, name, part.element))
+            if result is None:
+                continue
+            for prediction in result.predictions.values():
+                segments[part.name] = prediction
+            if part not in reaches:
+                continue
+            self._take_over(result, applies, predictions, outputs)
+        if fault is not None:
+            for name, prediction in predictions.items():
+                predictions[name] = replace(prediction, value=prediction.value.with_fault(fault))
+        return {name: replace(item, segments=segments) for name, item in predictions.items()}, outputs
+
+    def _take_over(
+        self, result: Result, applies: Bools, predictions: dict[str | None, Prediction], outputs: dict[str, Column]
+    ) -> None:
+        """Make a segment's result the whole's, in the rows where the segment applies."""
+        keeps_others = self.method == "x-multiModelChain"
+        gone = None if keeps_others or not applies.any() else applies
+        for name, prediction in list(predictions.items()):
+            if gone is not None and name not in result.predictions:
+                predictions[name] = replace(prediction, value=prediction.value.with_missing(gone))
+        for name, prediction in result.predictions.items():
+            before = predictions.pop(name, None)
+            predictions[name] = prediction if before is None else before.merge(prediction, applies)
+        for output, column in list(outputs.items()):
+            if gone is not None and output not in result.outputs:
+                outputs[output] = column.with_missing(gone)
+        outputs.update(result.outputs)
+
+    def _all(
+        self, results: Sequence[tuple[_Part, Bools, Prediction | None]], scope: Scope, fault: Codes | None
+    ) -> Prediction:
+        """All predictions, written as a list."""
+        texts: list[list[str]] = [[] for _ in range(scope.rows)]
+        for _, applies, prediction in results:
+            if prediction is None:
+                continue
+            fault = first_fault(fault, prediction.value.fault)
+            for row, text in enumerate(prediction.value.texts()):
+                if applies[row]:
+                    texts[row].append(str(text) or "null")
+        return Prediction(from_texts([f"[{', '.join(items)}]" for items in texts]).with_fault(fault))
+
+    # Votes
+
+    def _stack(
+        self, results: Sequence[tuple[_Part, Bools, Prediction | None]], scope: Scope, fault: Codes | None
+    ) -> Votes:
+        rows = scope.rows
+        count = len(results)
+        active = np.stack([applies for _, applies, _ in results])
+        present = np.zeros((count, rows), np.bool_)
+        weights = np.empty((count, rows))
+        classes = tuple(
+            dict.fromkeys(
+                (
+                    *self.classes,
+                    *(name for _, _, item in results if item is not None for name in item.classes),
+                    *(
+                        name
+                        for _, _, item in results
+                        if item is not None and not item.classes
+                        for name in _labels(item.value)
+                    ),
+                )
+            )
+        )
+        dtype = np.float32 if self.context == "float" else np.float64
+        values = np.zeros((count, rows), np.int64 if self.is_classification else dtype)
+        votes_only = self.method in ("majorityVote", "weightedMajorityVote")
+        tables = None
+        if self.is_classification and not votes_only:
+            tables = np.zeros((count, rows, len(classes)), dtype)
+        place = {name: position for position, name in enumerate(classes)}
+        for position, (part, applies, prediction) in enumerate(results):
+            weights[position] = part.weight
+            if part.weight_field is not None:
+                weights[position] = np.nan_to_num(scope.column(part.weight_field).floats())
+            if prediction is None:
+                continue
+            value = prediction.value
+            present[position] = applies & ~value.is_missing()
+            fault = first_fault(fault, value.fault)
+            if not self.is_classification:
+                values[position] = _number(value, part.element)
+                continue
+            table = np.array([place.get(text, 0) for text in _labels(value)], np.int64)
+            values[position] = table[_label_codes(value)]
+            if tables is not None:
+                own = reorder(prediction, classes)
+                if own is None:
+                    code = scope.faults.add(
+                        Fault("a segment tells no probabilities, only its decision", None, None, part.element)
+                    )
+                    fault = first_fault(fault, np.where(present[position], code, 0).astype(np.int32))
+                else:
+                    tables[position] = own
+        return Votes(active, present, weights, values, classes, tables, fault)
+
+    def _combine(self, votes: Votes, segments: dict[str, Prediction]) -> Prediction:
+        missing = self.missing.missing(votes, self.method)
+        absent = missing if missing.any() else None
+        if not self.is_classification:
+            numbers = combine_numbers(self.method, votes)
+            data_type = "float" if numbers.dtype == np.float32 else "double"
+            value = Column("float" if data_type == "float" else "double", numbers, absent, fault=votes.fault)
+            return Prediction(value, segments=segments)
+        table = combine_classes(self.method, votes)
+        value = winner(np.nan_to_num(table, nan=-1.0), votes.classes, absent).with_fault(votes.fault)
+        return Prediction(value, votes.classes, table, segments=segments)
+
+
+def _only(result: Result) -> Prediction:
+    """The prediction of a segment that has one target."""
+    return next(reversed(result.predictions.values()))
+
+
+def _labels(value: Column) -> Sequence[str]:
+    if value.categories is not None:
+        return value.categories
+    return to_labels(value)[1]
+
+
+def _label_codes(value: Column) -> Array:
+    return value.values if value.categories is not None else to_labels(value)[0]
+
+
+def to_labels(value: Column) -> tuple[Array, Sequence[str]]:
+    """A column's values as codes and the texts that they stand for."""
+    text = value.texts()
+    names, codes = np.unique(text.astype(str), return_inverse=True)
+    return codes, [str(name) for name in names]
+
+
+def _number(value: Column, element: str) -> Array:
+    if value.categories is not None:
+        raise SchemaError(f"{element}: the segment predicts texts, but its MiningModel is a regression")
+    return value.values
+
+
+# --- Forests ---------------------------------------------------------------------------------------------------------
+
+
+class FusedForest:
+    """Segments that are all trees over the same fields, stepped through together."""
+
+    def __init__(
+        self, forest: Forest, options: TreeOptions, weights: Floats, classes: Sequence[str], element: str
+    ) -> None:
+        self.forest = forest
+        self.table = leaf_table(forest.leaves, options, classes)
+        self.weights = weights
+        self.element = element
+
+    def votes(self, scope: Scope) -> Votes:
+        """What the trees predict for a block of rows."""
+        ends, met = self.forest.ends(scope)
+        faults = lost_default_child(ends, met, scope, self.element)
+        fault: Codes | None = None
+        if faults is not None:
+            for tree in faults:
+                fault = first_fault(fault, tree)
+        table = self.table
+        present = ~table.missing[ends]
+        weights = np.broadcast_to(self.weights[:, None], ends.shape)
+        if table.score is not None:
+            return Votes(np.ones_like(present), present, weights, table.score[ends], (), None, fault)
+        values = table.label[ends]
+        tables = None if table.probabilities is None else table.probabilities[ends]
+        return Votes(np.ones_like(present), present, weights, values, table.classes, tables, fault)
+
+
+def fuse(
+    model: MiningModel, segmentation: Segmentation, environment: Environment, classes: Sequence[str]
+) -> FusedForest | None:
+    """Make one forest of the segments, if each is a plain tree that always applies; else None."""
+    method = segmentation.multiple_model_method
+    segments = segmentation.segments
+    if method in _CHAINS or method in ("selectFirst", "selectAll") or _names_segments(model):
+        return None
+    builder = ForestBuilder(environment)
+    first: TreeOptions | None = None
+    for segment in segments:
+        tree = segment.model
+        if not isinstance(tree, TreeModel) or not is_plain_tree(segment, tree, environment):
+            return None
+        options = tree_options(tree)
+        if options.splits_rows:
+            return None
+        if first is None:
+            first = options
+        if (options.is_classification, options.context) != (first.is_classification, first.context):
+            return None
+        builder.add(tree.node, options)
+    if first is None or first.is_classification != (model.function_name == "classification"):
+        return None
+    if first.context != model.x_math_context:
+        return None
+    if first.is_classification and method not in ("majorityVote", "weightedMajorityVote") and any(
+        leaf.node is not None and not leaf.node.distribution for leaf in builder.leaves
+    ):
+        return None
+    weights = np.array([segment.weight for segment in segments])
+    return FusedForest(Forest(builder), first, weights, classes, str(segmentation))
+
+
+def _names_segments(model: MiningModel) -> bool:
+    return any(field.segment_id is not None for field in (model.output.fields if model.output else ()))
+
+
+def is_plain_tree(segment: Segment, tree: TreeModel, environment: Environment) -> bool:
+    """Whether a segment's tree sees its fields as the whole does and its prediction is used as it is."""
+    return (
+        isinstance(segment.predicate, True_)
+        and segment.variable_weight is None
+        and tree.targets is None
+        and tree.output is None
+        and (tree.local_transformations is None or not tree.local_transformations.derived_fields)
+        and all(
+            is_plain(field) or field.usage_type in TARGET_USAGE for field in tree.mining_schema.fields
+        )
+        and not _embeds(tree)
+    )
+
+
+def _embeds(tree: TreeModel) -> bool:
+    stack = [tree.node]
+    while stack:
+        node = stack.pop()
+        if node.embedded:
+            return True
+        stack.extend(node.nodes)
+    return False
+
+
+def tree_options(tree: TreeModel) -> TreeOptions:
+    """What a TreeModel says of its evaluation."""
+    return TreeOptions(
+        tree.function_name == "classification",
+        tree.missing_value_strategy,
+        tree.missing_value_penalty,
+        tree.no_true_child_strategy,
+        tree.x_math_context,
+    )
+

@@ -1,0 +1,263 @@
+"""A model element compiled: its fields, its kernel, its targets and its output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pmml_worker.errors import SchemaError
+from pmml_worker.models.mining import MiningKernel, tree_options
+from pmml_worker.models.regression import RegressionKernel
+from pmml_worker.models.tree import TreeKernel
+from pmml_worker.schema.elements import (
+    PMML,
+    DataField,
+    DecisionTree,
+    DerivedField,
+    MiningModel,
+    MiningSchema,
+    Model,
+    Output,
+    OutputField,
+    Regression,
+    RegressionModel,
+    Segment,
+    Segmentation,
+    Target,
+    TreeModel,
+    True_,
+)
+from pmml_worker.transform.column import Bools, Column, Ints
+from pmml_worker.transform.expressions import compile_typed
+from pmml_worker.transform.fields import TARGET_USAGE, compile_mining_field, field_type, is_plain
+from pmml_worker.transform.output import CompiledOutput, OutputContext, compile_output
+from pmml_worker.transform.prediction import Prediction, TargetField
+from pmml_worker.transform.scope import Environment, Evaluate, FieldType, Scope
+from pmml_worker.transform.targets import finish
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a model tells of a block of rows: predictions by target field, and output fields by name."""
+
+    predictions: dict[str | None, Prediction]
+    outputs: dict[str, Column]
+
+    def spread(self, rows: Ints, absent: Bools) -> Result:
+        """The result of more rows: row i is this result's row `rows[i]`, or missing where absent."""
+        predictions: dict[str | None, Prediction] = {}
+        for name, prediction in self.predictions.items():
+            wide = prediction.take(rows)
+            predictions[name] = replace(wide, value=_blank(wide.value, absent))
+        return Result(predictions, {name: _blank(column.take(rows), absent) for name, column in self.outputs.items()})
+
+
+def _blank(column: Column, absent: Bools) -> Column:
+    if column.fault is not None:
+        column = replace(column, fault=np.where(absent, 0, column.fault).astype(np.int32))
+    return column.with_missing(absent)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What all models of a document share."""
+
+    fields: Mapping[str, DataField]
+    environment: Environment
+    definitions: Mapping[str, Evaluate]
+
+
+def compile_document(document: PMML) -> Document:
+    """Compile the data dictionary's types and the transformation dictionary.
+
+    Raises:
+        SchemaError: a field is defined twice, in a circle, or names what is not defined.
+    """
+    fields = {field.name: field for field in document.data_dictionary.fields}
+    dictionary = document.transformation_dictionary
+    functions = {function.name: function for function in dictionary.functions} if dictionary else {}
+    environment = Environment(functions, {name: field_type(field) for name, field in fields.items()})
+    derived = dictionary.derived_fields if dictionary else ()
+    return Document(fields, environment, compile_derived(derived, environment))
+
+
+def compile_derived(derived: tuple[DerivedField, ...], environment: Environment) -> dict[str, Evaluate]:
+    """Compile derived fields, in any order of their dependence; their types become known to the environment."""
+    for field in derived:
+        order = tuple(value.value for value in field.values) if field.optype == "ordinal" else ()
+        environment.fields[field.name] = FieldType(field.data_type, field.optype, order)
+    refuse_circles(derived)
+    return {field.name: compile_typed(field.expression, field.data_type, environment, field.name) for field in derived}
+
+
+def refuse_circles(derived: tuple[DerivedField, ...]) -> None:
+    """Raise SchemaError if a derived field depends on itself."""
+    fields = {field.name: field for field in derived}
+    needs = {name: [other for other in references(field.expression) if other in fields]
+             for name, field in fields.items()}
+    done: set[str] = set()
+    for start in fields:
+        path: list[str] = []
+        stack: list[tuple[str, bool]] = [(start, False)]
+        while stack:
+            name, leaving = stack.pop()
+            if leaving:
+                path.pop()
+                done.add(name)
+                continue
+            if name in path:
+                circle = " -> ".join([*path[path.index(name) :], name])
+                raise SchemaError(f"derived fields depend on themselves: {circle}", fields[name].line)
+            if name in done:
+                continue
+            path.append(name)
+            stack.append((name, True))
+            stack.extend((other, False) for other in needs[name])
+
+
+def references(expression: object) -> list[str]:
+    """Names of the fields that an expression names."""
+    names: list[str] = []
+    stack = [expression]
+    while stack:
+        item = stack.pop()
+        name = getattr(item, "field", None)
+        if isinstance(name, str):
+            names.append(name)
+        for part in ("arguments", "field_column_pairs"):
+            stack.extend(getattr(item, part, ()))
+    return names
+
+
+Kernel = Callable[[Scope], tuple[dict[str | None, Prediction], dict[str, Column]]]
+
+
+class CompiledModel:
+    """A model ready to score blocks of rows; it changes nothing of its own while it does."""
+
+    def __init__(self, model: Model, document: Document, outer: Environment, outermost: bool) -> None:
+        self.model = model
+        self.function = model.function_name
+        if not model.is_scorable:
+            raise SchemaError(f"<{type(model).__name__}> is not scorable: its isScorable is false", model.line)
+        environment = outer.inner()
+        self.definitions: dict[str, Evaluate] = {}
+        for field in model.mining_schema.fields:
+            known = outer.find(field.name)
+            if known is None:
+                if field.usage_type in TARGET_USAGE or not outermost:
+                    continue
+                raise SchemaError(f'<MiningField> names field "{field.name}", which is not defined', field.line)
+            if outermost or not is_plain(field):
+                self.definitions[field.name] = compile_mining_field(field, known, outermost)
+        local = model.local_transformations
+        self.definitions.update(compile_derived(local.derived_fields if local else (), environment))
+        self.targets = self._targets(outer)
+        self.target_elements: dict[str | None, Target] = {
+            target.field: target for target in (model.targets.targets if model.targets else ())
+        }
+        self.kernel, nested = self._kernel(document, environment, outermost)
+        context = OutputContext(self.function, self.targets, self.target_elements, document.fields)
+        self.output: list[CompiledOutput] = compile_output(model.output, context, environment)
+        self.own_outputs: dict[str, FieldType] = {item.element.name: item.type for item in self.output}
+        self.outputs: dict[str, FieldType] = {**nested, **self.own_outputs}
+
+    def _targets(self, outer: Environment) -> tuple[TargetField, ...]:
+        names = [field.name for field in self.model.mining_schema.fields if field.usage_type in TARGET_USAGE]
+        named = getattr(self.model, "target_field_name", None)
+        if not names and named is not None and outer.find(named) is not None:
+            names = [named]
+        return tuple(TargetField(name, outer.find(name)) for name in names) or (TargetField(None, None),)
+
+    def _kernel(
+        self, document: Document, environment: Environment, outermost: bool
+    ) -> tuple[Kernel, dict[str, FieldType]]:
+        model = self.model
+        classes: tuple[str, ...] = ()
+        name = self.targets[0].name
+        if self.function == "classification" and name in document.fields:
+            values = document.fields[name].values
+            classes = tuple(value.value for value in values if value.property == "valid")
+        match model:
+            case TreeModel():
+                def embed(inner: DecisionTree | Regression) -> Callable[[Scope], Prediction]:
+                    compiled = CompiledModel(stand_alone(inner), document, environment, False)
+                    return lambda scope: next(iter(compiled.evaluate(scope).predictions.values()))
+
+                tree = TreeKernel(model.node, tree_options(model), environment, classes, str(model), embed)
+                return (lambda scope: ({None: tree.score(scope)}, {})), {}
+            case RegressionModel():
+                regression = RegressionKernel(model, environment, self.targets[0])
+                return (lambda scope: ({None: regression.score(scope)}, {})), {}
+            case MiningModel():
+                segmentation = model.segmentation or sequence(model)
+
+                def compile_segment(segment: Segment, inner: Environment) -> CompiledModel:
+                    return CompiledModel(segment.model, document, inner, False)
+
+                mining = MiningKernel(model, segmentation, environment, self.targets, classes, compile_segment)
+                return mining.score, mining.outputs
+
+    def evaluate(self, outer: Scope) -> Result:
+        """Score a block of rows, whose fields the outer scope knows."""
+        scope = outer.inner(self.definitions)
+        raw, outputs = self.kernel(scope)
+        predictions: dict[str | None, Prediction] = {}
+        for name, prediction in raw.items():
+            field = next((item for item in self.targets if item.name == name), None)
+            if field is None:
+                field = self.targets[-1] if len(self.targets) == 1 or name is None else TargetField(name, None)
+            target = self.target_elements.get(field.name) or self.target_elements.get(None)
+            predictions[field.name] = finish(
+                prediction, target, field, self.function, self.model.x_math_context, scope.faults
+            )
+        if self.output:
+            told = scope.inner({})
+            for name, column in outputs.items():
+                told.declare(name, column)
+            outputs = dict(outputs)
+            for item in self.output:
+                outputs[item.element.name] = item.column(predictions, told)
+        return Result(predictions, outputs)
+
+
+def stand_alone(inner: DecisionTree | Regression) -> TreeModel | RegressionModel:
+    """An embedded model as the model element that it abbreviates (MultipleModels, "embedded models")."""
+    fields = tuple(
+        OutputField(
+            line=field.line, name=field.name, display_name=field.display_name, optype=field.optype,
+            data_type=field.data_type, feature=field.feature, value=field.value,
+        )
+        for field in inner.result_fields
+    )  # fmt: skip
+    output = inner.output or (Output(line=inner.line, fields=fields) if fields else None)
+    schema = MiningSchema(line=inner.line)
+    if isinstance(inner, DecisionTree):
+        return TreeModel(
+            line=inner.line, model_name=inner.model_name, function_name=inner.function_name, mining_schema=schema,
+            output=output, targets=inner.targets, local_transformations=inner.local_transformations,
+            missing_value_strategy=inner.missing_value_strategy, missing_value_penalty=inner.missing_value_penalty,
+            no_true_child_strategy=inner.no_true_child_strategy, split_characteristic=inner.split_characteristic,
+            node=inner.node,
+        )  # fmt: skip
+    return RegressionModel(
+        line=inner.line, model_name=inner.model_name, function_name=inner.function_name, mining_schema=schema,
+        output=output, targets=inner.targets, local_transformations=inner.local_transformations,
+        normalization_method=inner.normalization_method, tables=inner.tables,
+    )  # fmt: skip
+
+
+def sequence(model: MiningModel) -> Segmentation:
+    """The chain that a MiningModel of embedded models abbreviates (MultipleModels, "model sequencing")."""
+    if not model.embedded:
+        raise SchemaError("<MiningModel> has neither a <Segmentation> nor embedded models", model.line)
+    return Segmentation(
+        line=model.line,
+        multiple_model_method="modelChain",
+        segments=tuple(
+            Segment(line=inner.line, predicate=True_(line=inner.line), model=stand_alone(inner))
+            for inner in model.embedded
+        ),
+    )

@@ -1,0 +1,230 @@
+"""RegressionModel: linear functions of predictors, and what makes probabilities of them (Regression)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from pmml_worker.errors import SchemaError
+from pmml_worker.schema.elements import MathContext, NormalizationMethod, RegressionModel, RegressionTable
+from pmml_worker.transform.column import (
+    Array,
+    Bools,
+    Codes,
+    Column,
+    Fault,
+    cast_or_fault,
+    either,
+    first_fault,
+)
+from pmml_worker.transform.expressions import compile_expression, equals, parse_or_refuse
+from pmml_worker.transform.functions import normal_cdf
+from pmml_worker.transform.prediction import Prediction, TargetField, winner
+from pmml_worker.transform.scope import Environment, Evaluate, Scope
+
+
+@dataclass(slots=True)
+class _Sum:
+    """A table's value under way: the sum, where it is missing, and where it cannot be told."""
+
+    values: Array
+    missing: Bools | None = None
+    fault: Codes | None = None
+
+    def use(self, column: Column) -> None:
+        """Take over what a predictor lacks."""
+        self.missing = either(self.missing, column.missing)
+        self.fault = first_fault(self.fault, column.fault)
+
+
+Term: TypeAlias = Callable[[Scope, _Sum], None]
+
+
+def _numeric(evaluate: Evaluate, name: str, element: str, exponent: int, coefficient: float) -> Term:
+    def add(scope: Scope, total: _Sum) -> None:
+        column = cast_or_fault(evaluate(scope), "double", scope.faults, name, element)
+        dtype = total.values.dtype.type
+        values = column.values.astype(total.values.dtype)
+        total.use(column)
+        if exponent != 1:
+            values = np.power(values, dtype(exponent))
+        total.values += dtype(coefficient) * values
+
+    return add
+
+
+def _categorical(name: str, text: str, line: int, coefficient: float) -> Term:
+    def add(scope: Scope, total: _Sum) -> None:
+        column = scope.column(name)
+        hit = equals(column, parse_or_refuse(text, column.data_type, "value", line))
+        if column.missing is not None:
+            hit = hit & ~column.missing
+        total.fault = first_fault(total.fault, column.fault)
+        total.values += np.where(hit, total.values.dtype.type(coefficient), total.values.dtype.type(0))
+
+    return add
+
+
+def _product(factors: list[tuple[Evaluate, str, str]], coefficient: float) -> Term:
+    def add(scope: Scope, total: _Sum) -> None:
+        product = np.full(scope.rows, coefficient, total.values.dtype)
+        for evaluate, name, element in factors:
+            column = cast_or_fault(evaluate(scope), "double", scope.faults, name, element)
+            total.use(column)
+            product *= column.values.astype(product.dtype)
+        total.values += product
+
+    return add
+
+
+class _Table:
+    """A compiled regression table."""
+
+    def __init__(self, table: RegressionTable, environment: Environment) -> None:
+        self.intercept = table.intercept
+        self.category = table.target_category
+        self.terms: list[Term] = []
+        for numeric in table.numeric_predictors:
+            environment.type_of(numeric.name, numeric)
+            self.terms.append(
+                _numeric(_reader(numeric.name), numeric.name, str(numeric), numeric.exponent, numeric.coefficient)
+            )
+        for categorical in table.categorical_predictors:
+            data_type = environment.type_of(categorical.name, categorical).data_type
+            parse_or_refuse(categorical.value, data_type, "value", categorical.line)
+            self.terms.append(
+                _categorical(categorical.name, categorical.value, categorical.line, categorical.coefficient)
+            )
+        for term in table.terms:
+            factors = [(compile_expression(ref, environment), ref.field, str(term)) for ref in term.fields]
+            self.terms.append(_product(factors, term.coefficient))
+
+    def evaluate(self, scope: Scope, context: MathContext) -> _Sum:
+        """The sum of the terms, in double or single precision, missing where a numeric predictor is."""
+        total = _Sum(np.full(scope.rows, self.intercept, np.float32 if context == "float" else np.float64))
+        for term in self.terms:
+            term(scope, total)
+        return total
+
+
+def _reader(name: str) -> Evaluate:
+    return lambda scope: scope.column(name)
+
+
+def inverse_link(method: NormalizationMethod, values: Array) -> Array:
+    """The function that a normalization method applies to one table's value (Regression, "normalizationMethod")."""
+    one = values.dtype.type(1)
+    with np.errstate(over="ignore"):
+        match method:
+            case "logit" | "softmax":
+                result = one / (one + np.exp(-values))
+            case "probit":
+                result = normal_cdf(values)
+            case "cloglog":
+                result = one - np.exp(-np.exp(values))
+            case "loglog":
+                result = np.exp(-np.exp(-values))
+            case "cauchit":
+                result = 0.5 + np.arctan(values.astype(np.float64)) / np.pi
+            case "exp":
+                result = np.exp(values)
+            case "none" | "simplemax":
+                result = values
+    return np.asarray(result, values.dtype)
+
+
+def softmax(values: Array) -> Array:
+    """exp(y) / sum of exp(y), each row's largest y taken off beforehand; shape (rows, classes)."""
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    return divide_by_sum(powers)
+
+
+def divide_by_sum(values: Array) -> Array:
+    """Each row divided by the sum of its entries, added up in their order."""
+    total = np.zeros(len(values), values.dtype)
+    for column in values.T:
+        total = total + column
+    with np.errstate(all="ignore"):
+        result: Array = values / total[:, None]
+    return result
+
+
+class RegressionKernel:
+    """Scores a RegressionModel."""
+
+    def __init__(self, model: RegressionModel, environment: Environment, target: TargetField) -> None:
+        self.method = model.normalization_method
+        self.context = model.x_math_context
+        self.element = str(model)
+        self.is_classification = model.function_name == "classification"
+        if not model.tables:
+            raise SchemaError("<RegressionModel> has no <RegressionTable>", model.line)
+        self.tables = [_Table(table, environment) for table in model.tables]
+        self.is_ordinal = target.type is not None and target.type.optype == "ordinal"
+        if self.is_classification:
+            if len(self.tables) < 2:
+                raise SchemaError(
+                    "<RegressionModel> for classification needs a <RegressionTable> for each class", model.line
+                )
+            for table in model.tables:
+                if table.target_category is None:
+                    raise SchemaError("<RegressionTable> for classification lacks its targetCategory", table.line)
+        self.classes = tuple(str(table.category) for table in self.tables) if self.is_classification else ()
+        if not self.is_classification and len(self.tables) > 1:
+            raise SchemaError("<RegressionModel> for regression has more than one <RegressionTable>", model.line)
+
+    def score(self, scope: Scope) -> Prediction:
+        """Predict for a block of rows."""
+        sums = [table.evaluate(scope, self.context) for table in self.tables]
+        data_type = "float" if self.context == "float" else "double"
+        if not self.is_classification:
+            total = sums[0]
+            with np.errstate(all="ignore"):
+                values = inverse_link(self.method, total.values)
+            return Prediction(Column("float" if data_type == "float" else "double", values, total.missing,
+                                     fault=total.fault))
+        missing: Bools | None = None
+        fault: Codes | None = None
+        for total in sums:
+            missing = either(missing, total.missing)
+            fault = first_fault(fault, total.fault)
+        with np.errstate(all="ignore"):
+            table = self.probabilities(np.stack([total.values for total in sums], axis=1))
+        undefined = ~np.isfinite(table).all(axis=1)
+        if missing is not None:
+            undefined &= ~missing
+        if undefined.any():
+            code = scope.faults.add(Fault("the probabilities are undefined", None, None, self.element))
+            fault = first_fault(fault, np.where(undefined, code, 0).astype(np.int32))
+        value = winner(np.nan_to_num(table, nan=-np.inf), self.classes, missing).with_fault(fault)
+        return Prediction(value, self.classes, table)
+
+    def probabilities(self, values: Array) -> Array:
+        """Probabilities of the tables' values, both of shape (rows, classes) (Regression, "normalizationMethod").
+
+        With two classes, and wherever classes are ordered, the last one's is what the others leave.
+        """
+        count = values.shape[1]
+        one = values.dtype.type(1)
+        result = values.copy()
+        if self.is_ordinal and self.method not in ("none", "simplemax", "softmax"):
+            cumulative = inverse_link(self.method, values)
+            cumulative[:, -1] = one
+            result[:, 0] = cumulative[:, 0]
+            result[:, 1:] = cumulative[:, 1:] - cumulative[:, :-1]
+            return result
+        if self.method == "softmax" and not (self.is_ordinal and count == 2):
+            return softmax(values)
+        if self.method == "simplemax":
+            return divide_by_sum(values)
+        if count == 2:
+            result[:, 0] = inverse_link(self.method, values[:, 0])
+            result[:, 1] = one - result[:, 0]
+            return result
+        if self.method == "none":
+            result[:, -1] = one
+            for column in range(count - 1):
+                result[:, -1] -= values[:, column]
+            return result
+        return divide_by_sum(inverse_link(self.method, values))

@@ -1,0 +1,669 @@
+"""The elements of PMML 4.4 as dataclasses: attributes in snake case, children by element class.
+
+The type of a field says how the parser fills it: text, numbers and literals come from attributes, element classes
+(alone, in unions or in tuples) from child elements, `text` from character data. A field without a default is required.
+Paragraphs of the standard are named by their page at https://dmg.org/pmml/v4-4-1/.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, dataclass_transform
+
+DataType: TypeAlias = Literal[
+    "string", "integer", "float", "double", "boolean", "date", "time", "dateTime", "timeSeconds",
+    "dateDaysSince[0]", "dateDaysSince[1960]", "dateDaysSince[1970]", "dateDaysSince[1980]",
+    "dateTimeSecondsSince[0]", "dateTimeSecondsSince[1960]", "dateTimeSecondsSince[1970]",
+    "dateTimeSecondsSince[1980]",
+]  # fmt: skip
+"""Data types (DataDictionary)."""
+
+OpType: TypeAlias = Literal["categorical", "ordinal", "continuous"]
+"""Kinds of operations that make sense on a field (DataDictionary)."""
+
+MathContext: TypeAlias = Literal["float", "double"]
+"""Precision of a model's arithmetic, from the vendor attribute `x-mathContext`."""
+
+MiningFunction: TypeAlias = Literal[
+    "associationRules", "sequences", "classification", "regression", "clustering", "timeSeries", "mixed"
+]
+"""What a model predicts (GeneralStructure)."""
+
+
+def _x(name: str, default: Any = None) -> Any:
+    """An attribute whose name in XML does not follow from its name in Python."""
+    return field(default=default, metadata={"xml": name})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Element:
+    """Any element: `line` is where its start tag stands in the document, counted from 1."""
+
+    TAG: ClassVar[str | None] = None
+    """Name of the element, where it is not the name of the class."""
+
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.TAG or type(self).__name__}, line {self.line}"
+
+
+_E = TypeVar("_E", bound=type[Element])
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False, field_specifiers=(field, _x))
+def _element(cls: _E) -> _E:
+    return dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)(cls)
+
+
+# --- Data dictionary (DataDictionary) --------------------------------------------------------------------------------
+
+
+@_element
+class Value(Element):
+    """A value of a field that is valid, invalid or stands for a missing one."""
+
+    value: str
+    display_value: str | None = None
+    property: Literal["valid", "invalid", "missing"] = "valid"
+
+
+@_element
+class Interval(Element):
+    """A range of valid numbers; a margin that is absent is infinite."""
+
+    closure: Literal["openClosed", "openOpen", "closedOpen", "closedClosed"]
+    left_margin: float | None = None
+    right_margin: float | None = None
+
+
+@_element
+class DataField(Element):
+    """A field of the data, as it comes from outside."""
+
+    name: str
+    optype: OpType
+    data_type: DataType
+    is_cyclic: bool = False
+    values: tuple[Value, ...] = ()
+    intervals: tuple[Interval, ...] = ()
+
+
+@_element
+class DataDictionary(Element):
+    """All fields of the data."""
+
+    fields: tuple[DataField, ...] = ()
+
+
+# --- Expressions (Transformations, Functions) ------------------------------------------------------------------------
+
+
+@_element
+class FieldRef(Element):
+    """The value of a field."""
+
+    field: str
+    map_missing_to: str | None = None
+
+
+@_element
+class Constant(Element):
+    """A value of its own; without a data type that of the text is inferred: integer, double or string."""
+
+    data_type: DataType | None = None
+    missing: bool = False
+    text: str = ""
+
+
+@_element
+class LinearNorm(Element):
+    """A point of a piecewise linear function."""
+
+    orig: float
+    norm: float
+
+
+OutlierTreatment: TypeAlias = Literal["asIs", "asMissingValues", "asExtremeValues"]
+
+
+@_element
+class NormContinuous(Element):
+    """A piecewise linear function of a continuous field."""
+
+    field: str
+    map_missing_to: float | None = None
+    outliers: OutlierTreatment = "asIs"
+    linear_norms: tuple[LinearNorm, ...] = ()
+
+
+@_element
+class NormDiscrete(Element):
+    """1 where a field has a value, 0 elsewhere."""
+
+    field: str
+    value: str
+    map_missing_to: float | None = None
+
+
+@_element
+class DiscretizeBin(Element):
+    """The value given to an interval."""
+
+    bin_value: str
+    interval: Interval
+
+
+@_element
+class Discretize(Element):
+    """Intervals of a continuous field to values."""
+
+    field: str
+    map_missing_to: str | None = None
+    default_value: str | None = None
+    data_type: DataType | None = None
+    bins: tuple[DiscretizeBin, ...] = ()
+
+
+@_element
+class FieldColumnPair(Element):
+    """Which column of the table a field is looked up in."""
+
+    field: str
+    column: str
+
+
+@_element
+class Row(Element):
+    """A row of an inline table: text by column; a column that a row leaves out is not in it."""
+
+    TAG: ClassVar[str | None] = "row"
+    cells: Mapping[str, str]
+
+
+@_element
+class InlineTable(Element):
+    """A table in the document (Taxonomy)."""
+
+    rows: tuple[Row, ...] = ()
+
+
+@_element
+class MapValues(Element):
+    """Values of fields to a value, by a table."""
+
+    output_column: str
+    map_missing_to: str | None = None
+    default_value: str | None = None
+    data_type: DataType | None = None
+    field_column_pairs: tuple[FieldColumnPair, ...] = ()
+    table: InlineTable | None = None
+
+
+@_element
+class Apply(Element):
+    """A function applied to expressions."""
+
+    function: str
+    map_missing_to: str | None = None
+    default_value: str | None = None
+    invalid_value_treatment: Literal["returnInvalid", "asIs", "asMissing"] = "returnInvalid"
+    arguments: tuple[Expression, ...] = ()
+
+
+Expression: TypeAlias = FieldRef | Constant | NormContinuous | NormDiscrete | Discretize | MapValues | Apply
+
+
+@_element
+class DerivedField(Element):
+    """A field computed from others."""
+
+    name: str
+    optype: OpType
+    data_type: DataType
+    expression: Expression
+    values: tuple[Value, ...] = ()
+
+
+@_element
+class ParameterField(Element):
+    """A parameter of a function."""
+
+    name: str
+    optype: OpType | None = None
+    data_type: DataType | None = None
+
+
+@_element
+class DefineFunction(Element):
+    """A function of the document's own."""
+
+    name: str
+    optype: OpType
+    data_type: DataType | None = None
+    parameters: tuple[ParameterField, ...]
+    expression: Expression
+
+
+@_element
+class TransformationDictionary(Element):
+    """Functions and derived fields for all models of the document."""
+
+    functions: tuple[DefineFunction, ...] = ()
+    derived_fields: tuple[DerivedField, ...] = ()
+
+
+@_element
+class LocalTransformations(Element):
+    """Derived fields of one model."""
+
+    derived_fields: tuple[DerivedField, ...] = ()
+
+
+# --- Predicates (TreeModel) ------------------------------------------------------------------------------------------
+
+_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
+
+
+@_element
+class Array(Element):
+    """Values of one type, separated by white space; with quotes where they hold white space (GeneralStructure)."""
+
+    n: int | None = None
+    type: Literal["int", "real", "string"] = "string"
+    text: str = ""
+
+    def items(self) -> list[str]:
+        """The values as texts, without the quotes."""
+        return [
+            bare if bare else quoted.replace('\\"', '"').replace("\\\\", "\\")
+            for quoted, bare in _TOKEN.findall(self.text)
+        ]
+
+
+@_element
+class SimplePredicate(Element):
+    """A comparison of a field with a value."""
+
+    field: str
+    operator: Literal[
+        "equal", "notEqual", "lessThan", "lessOrEqual", "greaterThan", "greaterOrEqual", "isMissing", "isNotMissing"
+    ]
+    value: str | None = None
+
+
+@_element
+class SimpleSetPredicate(Element):
+    """Whether a field's value is one of a set."""
+
+    field: str
+    boolean_operator: Literal["isIn", "isNotIn"]
+    array: Array
+
+
+@_element
+class True_(Element):
+    """Always true."""
+
+    TAG: ClassVar[str | None] = "True"
+
+
+@_element
+class False_(Element):
+    """Never true."""
+
+    TAG: ClassVar[str | None] = "False"
+
+
+@_element
+class CompoundPredicate(Element):
+    """Predicates joined by a three-valued operator, or tried one after the other (`surrogate`)."""
+
+    boolean_operator: Literal["or", "and", "xor", "surrogate"]
+    predicates: tuple[Predicate, ...]
+
+
+Predicate: TypeAlias = SimplePredicate | SimpleSetPredicate | CompoundPredicate | True_ | False_
+
+
+# --- Mining schema, targets and output (MiningSchema, Targets, Output) -----------------------------------------------
+
+
+@_element
+class MiningField(Element):
+    """How a model uses a field, and what it does with outliers, missing and invalid values."""
+
+    name: str
+    usage_type: Literal[
+        "active", "predicted", "target", "supplementary", "group", "order", "frequencyWeight", "analysisWeight"
+    ] = "active"
+    optype: OpType | None = None
+    importance: float | None = None
+    outliers: OutlierTreatment = "asIs"
+    low_value: float | None = None
+    high_value: float | None = None
+    missing_value_replacement: str | None = None
+    missing_value_treatment: (
+        Literal["asIs", "asMean", "asMode", "asMedian", "asValue", "returnInvalid", "x-returnInvalid"] | None
+    ) = None
+    invalid_value_treatment: Literal["returnInvalid", "asIs", "asMissing", "asValue"] | None = None
+    invalid_value_replacement: str | None = None
+    x_invalid_value_replacement: str | None = _x("x-invalidValueReplacement")
+
+
+@_element
+class MiningSchema(Element):
+    """The fields that a model uses."""
+
+    fields: tuple[MiningField, ...] = ()
+
+
+@_element
+class TargetValue(Element):
+    """Prior knowledge of one value of the target."""
+
+    value: str | None = None
+    display_value: str | None = None
+    prior_probability: float | None = None
+    default_value: float | None = None
+
+
+@_element
+class Target(Element):
+    """What is done to a predicted value before it is given out."""
+
+    field: str | None = None
+    optype: OpType | None = None
+    cast_integer: Literal["round", "ceiling", "floor"] | None = None
+    min: float | None = None
+    max: float | None = None
+    rescale_constant: float = 0.0
+    rescale_factor: float = 1.0
+    values: tuple[TargetValue, ...] = ()
+
+
+@_element
+class Targets(Element):
+    """The model's targets."""
+
+    targets: tuple[Target, ...] = ()
+
+
+@_element
+class Decision(Element):
+    """A value that a decision may have."""
+
+    value: str
+    display_value: str | None = None
+    description: str | None = None
+
+
+@_element
+class Decisions(Element):
+    """All values that a decision may have."""
+
+    business_problem: str | None = None
+    description: str | None = None
+    decisions: tuple[Decision, ...] = ()
+
+
+ResultFeature: TypeAlias = Literal[
+    "predictedValue", "predictedDisplayValue", "transformedValue", "decision", "probability", "affinity", "residual",
+    "standardError", "standardDeviation", "clusterId", "clusterAffinity", "entityId", "entityAffinity", "warning",
+    "ruleValue", "reasonCode", "antecedent", "consequent", "rule", "ruleId", "confidence", "support", "lift",
+    "leverage", "confidenceIntervalLower", "confidenceIntervalUpper", "x-report",
+]  # fmt: skip
+"""What an output field tells (Output)."""
+
+
+@_element
+class OutputField(Element):
+    """A result, or a value computed from results."""
+
+    name: str
+    display_name: str | None = None
+    optype: OpType | None = None
+    data_type: DataType | None = None
+    target_field: str | None = None
+    feature: ResultFeature = "predictedValue"
+    value: str | None = None
+    rule_feature: str | None = None
+    rank: int = 1
+    segment_id: str | None = None
+    is_final_result: bool = True
+    expression: Expression | None = None
+    decisions: Decisions | None = None
+    values: tuple[Value, ...] = ()
+
+
+@_element
+class Output(Element):
+    """The results of a model."""
+
+    fields: tuple[OutputField, ...] = ()
+
+
+# --- Models ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class _Model(Element):
+    """What all model elements have (GeneralStructure)."""
+
+    model_name: str | None = None
+    function_name: MiningFunction
+    algorithm_name: str | None = None
+    is_scorable: bool = True
+    x_math_context: MathContext = _x("x-mathContext", "double")
+    mining_schema: MiningSchema
+    output: Output | None = None
+    targets: Targets | None = None
+    local_transformations: LocalTransformations | None = None
+
+
+@_element
+class ScoreDistribution(Element):
+    """The weight of one class among the records of a node."""
+
+    value: str
+    record_count: float | None = None
+    confidence: float | None = None
+    probability: float | None = None
+
+
+@_element
+class Node(Element):
+    """A node of a decision tree."""
+
+    id: str | None = None
+    score: str | None = None
+    record_count: float | None = None
+    default_child: str | None = None
+    predicate: Predicate
+    distribution: tuple[ScoreDistribution, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    embedded: tuple[DecisionTree | Regression, ...] = ()
+
+
+MissingValueStrategy: TypeAlias = Literal[
+    "lastPrediction", "nullPrediction", "defaultChild", "weightedConfidence", "aggregateNodes", "none"
+]
+NoTrueChildStrategy: TypeAlias = Literal["returnNullPrediction", "returnLastPrediction"]
+
+
+@_element
+class TreeModel(_Model):
+    """A decision tree (TreeModel)."""
+
+    missing_value_strategy: MissingValueStrategy = "none"
+    missing_value_penalty: float = 1.0
+    no_true_child_strategy: NoTrueChildStrategy = "returnNullPrediction"
+    split_characteristic: Literal["binarySplit", "multiSplit"] = "multiSplit"
+    node: Node
+
+
+@_element
+class NumericPredictor(Element):
+    """coefficient * field ** exponent."""
+
+    name: str
+    exponent: int = 1
+    coefficient: float
+
+
+@_element
+class CategoricalPredictor(Element):
+    """The coefficient, where the field has the value."""
+
+    name: str
+    value: str
+    coefficient: float
+
+
+@_element
+class PredictorTerm(Element):
+    """coefficient * the product of fields."""
+
+    name: str | None = None
+    coefficient: float
+    fields: tuple[FieldRef, ...]
+
+
+@_element
+class RegressionTable(Element):
+    """A linear function of predictors."""
+
+    intercept: float
+    target_category: str | None = None
+    numeric_predictors: tuple[NumericPredictor, ...] = ()
+    categorical_predictors: tuple[CategoricalPredictor, ...] = ()
+    terms: tuple[PredictorTerm, ...] = ()
+
+
+NormalizationMethod: TypeAlias = Literal[
+    "none", "simplemax", "softmax", "logit", "probit", "cloglog", "exp", "loglog", "cauchit"
+]
+
+
+@_element
+class RegressionModel(_Model):
+    """A regression (Regression)."""
+
+    model_type: str | None = None
+    target_field_name: str | None = None
+    normalization_method: NormalizationMethod = "none"
+    tables: tuple[RegressionTable, ...]
+
+
+@_element
+class ResultField(Element):
+    """A name by which the result of an embedded model is known to its siblings (MultipleModels)."""
+
+    name: str
+    display_name: str | None = None
+    optype: OpType | None = None
+    data_type: DataType | None = None
+    feature: ResultFeature = "predictedValue"
+    value: str | None = None
+
+
+@_element
+class DecisionTree(Element):
+    """A tree embedded in another model (MultipleModels)."""
+
+    model_name: str | None = None
+    function_name: MiningFunction
+    missing_value_strategy: MissingValueStrategy = "none"
+    missing_value_penalty: float = 1.0
+    no_true_child_strategy: NoTrueChildStrategy = "returnNullPrediction"
+    split_characteristic: Literal["binarySplit", "multiSplit"] = "multiSplit"
+    output: Output | None = None
+    targets: Targets | None = None
+    local_transformations: LocalTransformations | None = None
+    result_fields: tuple[ResultField, ...] = ()
+    node: Node
+
+
+@_element
+class Regression(Element):
+    """A regression embedded in another model (MultipleModels)."""
+
+    model_name: str | None = None
+    function_name: MiningFunction
+    normalization_method: NormalizationMethod = "none"
+    output: Output | None = None
+    targets: Targets | None = None
+    local_transformations: LocalTransformations | None = None
+    result_fields: tuple[ResultField, ...] = ()
+    tables: tuple[RegressionTable, ...]
+
+
+@_element
+class VariableWeight(Element):
+    """The field that holds a segment's weight."""
+
+    field: str
+
+
+@_element
+class Segment(Element):
+    """A model and when it applies."""
+
+    id: str | None = None
+    weight: float = 1.0
+    predicate: Predicate
+    model: Model
+    variable_weight: VariableWeight | None = None
+
+
+MultipleModelMethod: TypeAlias = Literal[
+    "majorityVote", "weightedMajorityVote", "average", "weightedAverage", "median", "x-weightedMedian", "max", "sum",
+    "weightedSum", "x-weightedSum", "selectFirst", "selectAll", "modelChain", "x-multiModelChain",
+]  # fmt: skip
+
+
+@_element
+class Segmentation(Element):
+    """Models and how their results become one (MultipleModels)."""
+
+    multiple_model_method: MultipleModelMethod
+    missing_prediction_treatment: Literal["returnMissing", "skipSegment", "continue"] = "continue"
+    missing_threshold: float = 1.0
+    x_missing_prediction_treatment: Literal["returnMissing", "skipSegment", "continue"] | None = _x(
+        "x-missingPredictionTreatment"
+    )
+    x_missing_threshold: float | None = _x("x-missingThreshold")
+    segments: tuple[Segment, ...]
+
+
+@_element
+class MiningModel(_Model):
+    """A model made of models (MultipleModels)."""
+
+    segmentation: Segmentation | None = None
+    embedded: tuple[DecisionTree | Regression, ...] = ()
+
+
+Model: TypeAlias = TreeModel | RegressionModel | MiningModel
+
+UNSUPPORTED_MODELS = frozenset({
+    "AnomalyDetectionModel", "AssociationModel", "BaselineModel", "BayesianNetworkModel", "ClusteringModel",
+    "GaussianProcessModel", "GeneralRegressionModel", "NaiveBayesModel", "NearestNeighborModel", "NeuralNetwork",
+    "RuleSetModel", "Scorecard", "SequenceModel", "SupportVectorMachineModel", "TextModel", "TimeSeriesModel",
+    "DeepNetwork",
+})  # fmt: skip
+"""Model elements of the standard that a document may hold but this engine does not score."""
+
+
+@_element
+class PMML(Element):
+    """A document (GeneralStructure)."""
+
+    version: str
+    data_dictionary: DataDictionary
+    transformation_dictionary: TransformationDictionary | None = None
+    models: tuple[Model, ...] = ()
+
+

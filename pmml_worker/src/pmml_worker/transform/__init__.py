@@ -1,0 +1,1 @@
+"""Fields, expressions, targets and output: columns in, columns out."""

@@ -1,0 +1,571 @@
+"""The built-in functions (BuiltinFunctions), on columns.
+
+What becomes of missing arguments follows the standard's three kinds: most results are missing, aggregates leave missing
+arguments out, and functions on texts take them for an error.
+"""
+
+import datetime
+import math
+import re
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from pmml_worker.schema.elements import DataType
+from pmml_worker.transform.column import (
+    Array,
+    Bools,
+    Column,
+    Fault,
+    Faults,
+    cast_or_fault,
+    either,
+    fault_of,
+    from_texts,
+    map_categories,
+    missing_of,
+    select,
+    to_text,
+)
+from pmml_worker.transform.values import NUMERIC, is_temporal
+
+if TYPE_CHECKING:
+    from pmml_worker.transform.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a function is applied: its name, the element that applies it, and the block of rows."""
+
+    function: str
+    element: str
+    rows: int
+    faults: Faults
+
+    def fault(self, rows: Bools, message: str) -> "np.typing.NDArray[np.int32]":
+        """Fault codes that say `message` at some rows."""
+        code = self.faults.add(Fault(f'function "{self.function}" {message}', None, None, self.element))
+        return np.where(rows, code, 0).astype(np.int32)
+
+
+Call: TypeAlias = "Callable[[Sequence[Column], Scope], Column]"
+Body: TypeAlias = Callable[[Sequence[Column], Site], Column]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A function and how many arguments it takes."""
+
+    call: Body
+    least: int
+    most: int
+
+
+_ANY = 1 << 30
+
+
+def _numeric(column: Column, site: Site) -> Column:
+    """A column of numbers: dates and booleans count as the numbers they are held by, texts are read."""
+    if column.data_type in NUMERIC:
+        return column
+    if is_temporal(column.data_type):
+        return replace(column, data_type="integer")
+    return cast_or_fault(column, "double", site.faults, None, site.element)
+
+
+def _common(columns: Sequence[Column]) -> DataType:
+    """The type of an arithmetic result: the widest of double, float and integer."""
+    types = {column.data_type for column in columns}
+    return next((data_type for data_type in ("double", "float") if data_type in types), "integer")
+
+
+_DTYPES: dict[str, Any] = {"double": np.float64, "float": np.float32, "integer": np.int64}
+
+
+def _arrays(columns: Sequence[Column], data_type: DataType) -> list[Array]:
+    return [column.values.astype(_DTYPES[data_type], copy=False) for column in columns]
+
+
+def _arithmetic(function: Callable[..., Array]) -> Body:
+    """A function of numbers whose result has the widest type of its arguments."""
+
+    def call(columns: Sequence[Column], site: Site) -> Column:
+        numbers = [_numeric(column, site) for column in columns]
+        data_type = _common(numbers)
+        with np.errstate(all="ignore"):
+            values = function(*_arrays(numbers, data_type))
+        return Column(data_type, values, missing_of(columns), fault=fault_of(numbers))
+
+    return call
+
+
+def _divide(columns: Sequence[Column], site: Site) -> Column:
+    numbers = [_numeric(column, site) for column in columns]
+    data_type = _common(numbers)
+    left, right = _arrays(numbers, data_type)
+    fault, missing = fault_of(numbers), missing_of(columns)
+    zero = right == 0
+    if missing is not None:
+        zero = zero & ~missing
+    with np.errstate(all="ignore"):
+        if data_type != "integer":
+            values = left / right
+        else:
+            divisor = np.where(zero, 1, right)
+            values = np.where((left < 0) ^ (divisor < 0), -(np.abs(left) // np.abs(divisor)), left // divisor)
+    column = Column(data_type, values, missing, fault=fault)
+    return column.with_fault(site.fault(zero, "divides by zero")) if zero.any() else column
+
+
+def _pow(left: Array, right: Array) -> Array:
+    result: Array = np.power(left.astype(np.float64), right.astype(np.float64)).astype(left.dtype)
+    return result
+
+
+def _modulo(left: Array, right: Array) -> Array:
+    """x - floor(x / y) * y; the sign is the divisor's."""
+    safe = np.where(right == 0, 1, right) if left.dtype.kind == "i" else right
+    result: Array = np.mod(left, safe)
+    return result
+
+
+def _real(function: Callable[..., Array]) -> Body:
+    """A function of real numbers, computed in double precision."""
+
+    def call(columns: Sequence[Column], site: Site) -> Column:
+        numbers = [_numeric(column, site) for column in columns]
+        data_type: DataType = "float" if _common(numbers) == "float" else "double"
+        with np.errstate(all="ignore"):
+            values = function(*(number.values.astype(np.float64) for number in numbers))
+        missing = missing_of(columns)
+        return Column(data_type, values.astype(_DTYPES[data_type]), missing, fault=fault_of(numbers))
+
+    return call
+
+
+def _each(function: Callable[..., float]) -> Callable[..., Array]:
+    """A function of single numbers, applied to arrays; NaN where it is not defined."""
+
+    def safe(*arguments: float) -> float:
+        try:
+            return function(*(float(argument) for argument in arguments))
+        except (ValueError, OverflowError, statistics.StatisticsError):
+            return math.nan
+
+    return np.vectorize(safe, otypes=[np.float64])
+
+
+def _rounding(function: Callable[[Array], Array]) -> Body:
+    """A function to whole numbers; integers stay what they are."""
+
+    def call(columns: Sequence[Column], site: Site) -> Column:
+        number = _numeric(columns[0], site)
+        if number.data_type == "integer":
+            return number
+        with np.errstate(all="ignore"):
+            return replace(number, values=function(number.values))
+
+    return call
+
+
+def _round_half_up(values: Array) -> Array:
+    result: Array = np.floor(values + values.dtype.type(0.5))
+    return result
+
+
+def _aggregate(function: Callable[[Array, Bools], Array], result_type: DataType | None = None) -> Body:
+    """A function of all arguments that are not missing; missing where all are.
+
+    `function` gets the values, shape (arguments, rows), and where they are present.
+    """
+
+    def call(columns: Sequence[Column], site: Site) -> Column:
+        numbers = [_numeric(column, site) for column in columns]
+        data_type = _common(numbers)
+        present = ~np.stack([column.is_missing() for column in columns])
+        working: DataType = result_type if result_type and data_type == "integer" else data_type
+        with np.errstate(all="ignore"):
+            values = function(np.stack(_arrays(numbers, working)), present)
+        missing = ~present.any(axis=0)
+        return Column(working, values, missing if missing.any() else None, fault=fault_of(numbers))
+
+    return call
+
+
+def _sum(values: Array, present: Bools) -> Array:
+    total = np.zeros(values.shape[1], values.dtype)
+    for row, here in zip(values, present, strict=True):
+        total += np.where(here, row, 0).astype(values.dtype)
+    return total
+
+
+def _product(values: Array, present: Bools) -> Array:
+    total = np.ones(values.shape[1], values.dtype)
+    for row, here in zip(values, present, strict=True):
+        total *= np.where(here, row, 1).astype(values.dtype)
+    return total
+
+
+def _average(values: Array, present: Bools) -> Array:
+    result: Array = _sum(values, present) / np.maximum(present.sum(axis=0), 1).astype(values.dtype)
+    return result
+
+
+def _median(values: Array, present: Bools) -> Array:
+    result: Array = np.ma.median(np.ma.masked_array(values, ~present), axis=0).filled(0)
+    return result
+
+
+def _extreme(function: Callable[..., Array], empty: float) -> Callable[[Array, Bools], Array]:
+    def call(values: Array, present: Bools) -> Array:
+        filler = np.iinfo(np.int64).max if values.dtype.kind == "i" else np.inf
+        return function(np.where(present, values, values.dtype.type(filler if empty > 0 else -filler)), axis=0)
+
+    return call
+
+
+# --- Comparison and logic --------------------------------------------------------------------------------------------
+
+
+def comparable(left: Column, right: Column, site: Site) -> tuple[Array, Array, Column, Column]:
+    """Arrays whose order and equality are those of the columns' values."""
+    if left.categories is not None and right.categories is not None:
+        texts = sorted({*left.categories, *right.categories})
+        rank = {text: position for position, text in enumerate(texts)}
+        ranked = [np.array([rank[text] for text in column.categories or ()], np.int64) for column in (left, right)]
+        return ranked[0][left.values], ranked[1][right.values], left, right
+    if left.categories is not None:
+        left = cast_or_fault(left, right.data_type, site.faults, None, site.element)
+    elif right.categories is not None:
+        right = cast_or_fault(right, left.data_type, site.faults, None, site.element)
+    return left.values, right.values, left, right
+
+
+def _comparison(function: Callable[[Array, Array], Array]) -> Body:
+    def call(columns: Sequence[Column], site: Site) -> Column:
+        one, two, left, right = comparable(columns[0], columns[1], site)
+        return Column("boolean", function(one, two), missing_of(columns), fault=fault_of((left, right)))
+
+    return call
+
+
+def _is_in(negated: bool) -> Body:
+    def call(columns: Sequence[Column], site: Site) -> Column:
+        found = np.zeros(site.rows, np.bool_)
+        used = [columns[0]]
+        for other in columns[1:]:
+            one, two, left, right = comparable(columns[0], other, site)
+            found |= (one == two) & ~other.is_missing()
+            used += [left, right]
+        return Column("boolean", ~found if negated else found, columns[0].missing, fault=fault_of(used))
+
+    return call
+
+
+def _truth(column: Column, site: Site) -> Column:
+    return cast_or_fault(column, "boolean", site.faults, None, site.element)
+
+
+def _logical(decisive: bool) -> Body:
+    """`and` (decided by a false argument) and `or` (by a true one), with missing taken for unknown."""
+
+    def call(columns: Sequence[Column], site: Site) -> Column:
+        truths = [_truth(column, site) for column in columns]
+        decided = np.zeros(site.rows, np.bool_)
+        for truth in truths:
+            decided |= (truth.values == decisive) & ~truth.is_missing()
+        missing = missing_of(truths)
+        missing = None if missing is None else missing & ~decided
+        return Column("boolean", decided if decisive else ~decided, missing, fault=fault_of(truths))
+
+    return call
+
+
+def _not(columns: Sequence[Column], site: Site) -> Column:
+    truth = _truth(columns[0], site)
+    return replace(truth, values=~truth.values)
+
+
+def _is_missing(negated: bool) -> Body:
+    def call(columns: Sequence[Column], site: Site) -> Column:
+        missing = columns[0].is_missing()
+        return Column("boolean", ~missing if negated else missing, fault=columns[0].fault)
+
+    return call
+
+
+def _is_valid(negated: bool) -> Body:
+    def call(columns: Sequence[Column], site: Site) -> Column:
+        column = columns[0]
+        bad = either(column.invalid, column.missing)
+        bad = np.zeros(site.rows, np.bool_) if bad is None else bad
+        return Column("boolean", bad if negated else ~bad, fault=column.fault)
+
+    return call
+
+
+def _if(columns: Sequence[Column], site: Site) -> Column:
+    condition = _truth(columns[0], site)
+    branches = [columns[1], columns[2] if len(columns) > 2 else _absent(columns[1])]
+    if branches[0].data_type != branches[1].data_type:
+        if all(branch.data_type in NUMERIC for branch in branches):
+            data_type = _common(branches)
+        else:
+            data_type = "string"
+        branches = [cast_or_fault(branch, data_type, site.faults, None, site.element) for branch in branches]
+    result = select(condition.values & ~condition.is_missing(), branches[0], branches[1])
+    return result.with_missing(condition.missing).with_fault(condition.fault)
+
+
+def _absent(column: Column) -> Column:
+    return replace(column, missing=np.ones(len(column), np.bool_), fault=None, invalid=None)
+
+
+# --- Texts -----------------------------------------------------------------------------------------------------------
+
+
+def _refuse_missing(columns: Sequence[Column], site: Site) -> "np.typing.NDArray[np.int32] | None":
+    missing = missing_of(columns)
+    fault = fault_of(columns)
+    if missing is None or not missing.any():
+        return fault
+    own = site.fault(missing, "cannot take a missing value")
+    return own if fault is None else np.where(fault != 0, fault, own)
+
+
+def _on_text(function: Callable[[str], str]) -> Body:
+    def call(columns: Sequence[Column], site: Site) -> Column:
+        text = map_categories(to_text(columns[0]), function)
+        return replace(text, fault=_refuse_missing(columns, site), missing=None)
+
+    return call
+
+
+def _on_texts(function: Callable[..., str | bool | int | None], data_type: DataType) -> Body:
+    """A function of the texts of its arguments, computed once per distinct combination."""
+
+    def call(columns: Sequence[Column], site: Site) -> Column:
+        fault = _refuse_missing(columns, site)
+        known: dict[tuple[str, ...], Any] = {}
+        results: list[Any] = []
+        failed = np.zeros(site.rows, np.bool_)
+        for row, key in enumerate(zip(*(column.texts() for column in columns), strict=True)):
+            if key not in known:
+                try:
+                    known[key] = function(*key)
+                except (ValueError, re.error):
+                    known[key] = None
+            results.append(known[key])
+            failed[row] = known[key] is None
+        if fault is not None:
+            failed &= fault == 0
+        if failed.any():
+            own = site.fault(failed, "cannot be computed of these values")
+            fault = own if fault is None else np.where(fault != 0, fault, own)
+        if data_type == "string":
+            return replace(from_texts([result or "" for result in results]), fault=fault)
+        dtype = np.bool_ if data_type == "boolean" else np.int64
+        return Column(data_type, np.array([result or 0 for result in results], dtype), fault=fault)
+
+    return call
+
+
+def _concat(columns: Sequence[Column], site: Site) -> Column:
+    """Texts joined; a missing one is as if it were empty."""
+    texts = [column.texts() for column in columns]
+    joined = ["".join(parts) for parts in zip(*texts, strict=True)]
+    return replace(from_texts(joined), fault=fault_of(columns))
+
+
+def _substring(text: str, position: str, length: str) -> str | None:
+    start, count = int(float(position)), int(float(length))
+    return None if start < 1 or count < 0 else text[start - 1 : start - 1 + count]
+
+
+def regex(pattern: str) -> re.Pattern[str]:
+    """Compile a regular expression of the Perl kind that the standard asks for (BuiltinFunctions, "matches")."""
+    return re.compile(re.sub(r"\\p\{(Punct|IsPunct)\}", r"[!-/:-@\\[-`{-~]", pattern))
+
+
+def _replacement(text: str) -> str:
+    """Perl's `$1` to Python's `\\g<1>`."""
+    return re.sub(r"\$(\d+)", r"\\g<\1>", text.replace("\\", "\\\\"))
+
+
+def _matches(text: str, pattern: str) -> bool:
+    return regex(pattern).search(text) is not None
+
+
+def _replace(text: str, pattern: str, replacement: str) -> str:
+    return regex(pattern).sub(_replacement(replacement), text)
+
+
+def _format_number(value: str, pattern: str) -> str | None:
+    """`formatNumber` takes the patterns of C's printf."""
+    try:
+        number = float(value)
+        return pattern % (int(number) if re.search(r"%[-+ 0#]*\d*[di]", pattern) else number)
+    except TypeError:
+        return None
+
+
+# --- Dates and times -------------------------------------------------------------------------------------------------
+
+_SECONDS = 86400
+
+
+def _as_days(column: Column, site: Site) -> Column:
+    if column.data_type == "dateTime":
+        return replace(column, data_type="date", values=column.values // _SECONDS)
+    return cast_or_fault(column, "date", site.faults, None, site.element)
+
+
+def _year_start(columns: Sequence[Column], site: Site) -> Array:
+    years = cast_or_fault(columns[1], "integer", site.faults, None, site.element).values
+    result: Array = (years - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
+    return result
+
+
+def _days_since_year(columns: Sequence[Column], site: Site) -> Column:
+    days = _as_days(columns[0], site)
+    values = days.values - _year_start(columns, site)
+    return Column("integer", values, missing_of(columns), fault=fault_of((days, columns[1])))
+
+
+def _seconds_since_year(columns: Sequence[Column], site: Site) -> Column:
+    stamp = columns[0]
+    if stamp.data_type == "date":
+        stamp = replace(stamp, data_type="dateTime", values=stamp.values * _SECONDS)
+    stamp = cast_or_fault(stamp, "dateTime", site.faults, None, site.element)
+    values = stamp.values - _year_start(columns, site) * _SECONDS
+    return Column("integer", values, missing_of(columns), fault=fault_of((stamp, columns[1])))
+
+
+def _seconds_since_midnight(columns: Sequence[Column], site: Site) -> Column:
+    time = columns[0]
+    if time.data_type == "dateTime":
+        time = replace(time, data_type="time", values=time.values % _SECONDS)
+    time = cast_or_fault(time, "time", site.faults, None, site.element)
+    return Column("integer", time.values, time.missing, fault=time.fault)
+
+
+def _format_datetime(columns: Sequence[Column], site: Site) -> Column:
+    """`formatDatetime` takes the patterns of C's strftime."""
+    stamp = columns[0]
+    patterns = columns[1].texts()
+    scale = {"date": _SECONDS, "dateTime": 1, "time": 1}.get(stamp.data_type)
+    if scale is None:
+        stamp, scale = cast_or_fault(stamp, "dateTime", site.faults, None, site.element), 1
+    start = datetime.datetime(1970, 1, 1)
+    texts = [
+        (start + datetime.timedelta(seconds=int(value) * scale)).strftime(pattern)
+        for value, pattern in zip(stamp.values, patterns, strict=True)
+    ]
+    return replace(from_texts(texts), missing=missing_of(columns), fault=fault_of((stamp, columns[1])))
+
+
+def _threshold(left: Array, right: Array) -> Array:
+    return (left > right).astype(left.dtype)
+
+
+def _ln1p(values: Array) -> Array:
+    result: Array = np.log1p(values)
+    return result
+
+
+_STANDARD = statistics.NormalDist()
+_CDF = _each(lambda x: 0.5 * math.erfc(-x / math.sqrt(2.0)))
+
+
+def normal_cdf(values: Array) -> Array:
+    """The standard normal distribution function."""
+    return _CDF(values)
+
+
+def _one(call: Body) -> BuiltIn:
+    return BuiltIn(call, 1, 1)
+
+
+def _two(call: Body) -> BuiltIn:
+    return BuiltIn(call, 2, 2)
+
+
+def _normal(function: Callable[..., float], extra: int) -> BuiltIn:
+    return BuiltIn(_real(_each(function)), 1 + extra, 1 + extra)
+
+
+BUILT_IN: dict[str, BuiltIn] = {
+    "+": _two(_arithmetic(np.add)),
+    "-": _two(_arithmetic(np.subtract)),
+    "*": _two(_arithmetic(np.multiply)),
+    "/": _two(_divide),
+    "min": BuiltIn(_aggregate(_extreme(np.min, 1)), 1, _ANY),
+    "max": BuiltIn(_aggregate(_extreme(np.max, -1)), 1, _ANY),
+    "sum": BuiltIn(_aggregate(_sum), 1, _ANY),
+    "avg": BuiltIn(_aggregate(_average, "double"), 1, _ANY),
+    "median": BuiltIn(_aggregate(_median, "double"), 1, _ANY),
+    "product": BuiltIn(_aggregate(_product), 1, _ANY),
+    "log10": _one(_real(np.log10)),
+    "ln": _one(_real(np.log)),
+    "ln1p": _one(_real(_ln1p)),
+    "sqrt": _one(_real(np.sqrt)),
+    "abs": _one(_arithmetic(np.abs)),
+    "exp": _one(_real(np.exp)),
+    "expm1": _one(_real(np.expm1)),
+    "pow": _two(_arithmetic(_pow)),
+    "hypot": _two(_real(np.hypot)),
+    "modulo": _two(_arithmetic(_modulo)),
+    "threshold": _two(_arithmetic(_threshold)),
+    "floor": _one(_rounding(np.floor)),
+    "ceil": _one(_rounding(np.ceil)),
+    "round": _one(_rounding(_round_half_up)),
+    "rint": _one(_rounding(np.rint)),
+    "sin": _one(_real(np.sin)),
+    "asin": _one(_real(np.arcsin)),
+    "sinh": _one(_real(np.sinh)),
+    "cos": _one(_real(np.cos)),
+    "acos": _one(_real(np.arccos)),
+    "cosh": _one(_real(np.cosh)),
+    "tan": _one(_real(np.tan)),
+    "atan": _one(_real(np.arctan)),
+    "tanh": _one(_real(np.tanh)),
+    "erf": _normal(math.erf, 0),
+    "normalCDF": _normal(lambda x, mean, deviation: statistics.NormalDist(mean, deviation).cdf(x), 2),
+    "normalPDF": _normal(lambda x, mean, deviation: statistics.NormalDist(mean, deviation).pdf(x), 2),
+    "normalIDF": _normal(lambda p, mean, deviation: statistics.NormalDist(mean, deviation).inv_cdf(p), 2),
+    "stdNormalCDF": _one(_real(normal_cdf)),
+    "stdNormalPDF": _normal(_STANDARD.pdf, 0),
+    "stdNormalIDF": _normal(_STANDARD.inv_cdf, 0),
+    "isMissing": _one(_is_missing(False)),
+    "isNotMissing": _one(_is_missing(True)),
+    "isValid": _one(_is_valid(False)),
+    "isNotValid": _one(_is_valid(True)),
+    "equal": _two(_comparison(np.equal)),
+    "notEqual": _two(_comparison(np.not_equal)),
+    "lessThan": _two(_comparison(np.less)),
+    "lessOrEqual": _two(_comparison(np.less_equal)),
+    "greaterThan": _two(_comparison(np.greater)),
+    "greaterOrEqual": _two(_comparison(np.greater_equal)),
+    "and": BuiltIn(_logical(False), 2, _ANY),
+    "or": BuiltIn(_logical(True), 2, _ANY),
+    "not": _one(_not),
+    "isIn": BuiltIn(_is_in(False), 2, _ANY),
+    "isNotIn": BuiltIn(_is_in(True), 2, _ANY),
+    "if": BuiltIn(_if, 2, 3),
+    "uppercase": _one(_on_text(str.upper)),
+    "lowercase": _one(_on_text(str.lower)),
+    "trimBlanks": _one(_on_text(str.strip)),
+    "stringLength": _one(_on_texts(len, "integer")),
+    "substring": BuiltIn(_on_texts(_substring, "string"), 3, 3),
+    "concat": BuiltIn(_concat, 2, _ANY),
+    "replace": BuiltIn(_on_texts(_replace, "string"), 3, 3),
+    "matches": _two(_on_texts(_matches, "boolean")),
+    "formatNumber": _two(_on_texts(_format_number, "string")),
+    "formatDatetime": _two(_format_datetime),
+    "dateDaysSinceYear": _two(_days_since_year),
+    "dateSecondsSinceYear": _two(_seconds_since_year),
+    "dateSecondsSinceMidnight": _one(_seconds_since_midnight),
+}

@@ -1,0 +1,220 @@
+"""Output fields: what a model tells of its prediction (Output)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from pmml_worker.errors import SchemaError
+from pmml_worker.schema.elements import DataField, DataType, MiningFunction, Output, OutputField, Target
+from pmml_worker.transform.column import (
+    Array,
+    Column,
+    Fault,
+    cast_or_fault,
+    constant,
+    from_texts,
+    map_categories,
+    to_text,
+)
+from pmml_worker.transform.expressions import compile_expression, undefined
+from pmml_worker.transform.prediction import Prediction, TargetField
+from pmml_worker.transform.scope import Environment, FieldType, Scope
+from pmml_worker.transform.values import parse
+
+Feature: TypeAlias = Callable[[Mapping[str | None, Prediction], Scope], Column]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledOutput:
+    """An output field: its type and how it is computed."""
+
+    element: OutputField
+    type: FieldType
+    compute: Feature
+
+    def column(self, predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
+        """Compute the field and make it known, under its name, to the fields after it.
+
+        A field of a missing prediction is given out as missing; computing with it is an error, because a model
+        without a prediction has not defined it.
+        """
+        column = self.compute(predictions, scope)
+        if self.element.data_type is not None:
+            column = cast_or_fault(
+                column, self.element.data_type, scope.faults, self.element.name, str(self.element)
+            )
+        derived = self.element.feature in ("transformedValue", "decision")
+        scope.declare(
+            self.element.name,
+            column if derived else undefined(column, scope, self.element.name, str(self.element)),
+        )
+        return column
+
+
+@dataclass(frozen=True, slots=True)
+class OutputContext:
+    """What output fields may refer to: the model's targets and the fields of its results."""
+
+    function: MiningFunction
+    targets: tuple[TargetField, ...]
+    elements: Mapping[str | None, Target]
+    data_fields: Mapping[str, DataField]
+
+
+def compile_output(output: Output | None, context: OutputContext, environment: Environment) -> list[CompiledOutput]:
+    """Compile a model's output fields, in their order; each may name those before it."""
+    compiled = []
+    for field in output.fields if output else ():
+        feature, data_type = _feature(field, context, environment)
+        declared = field.data_type or data_type
+        optype = field.optype or ("continuous" if declared in ("double", "float") else "categorical")
+        item = CompiledOutput(field, FieldType(declared, optype), feature)
+        environment.fields[field.name] = item.type
+        compiled.append(item)
+    return compiled
+
+
+def _pick(field: OutputField, predictions: Mapping[str | None, Prediction], rows: int) -> Prediction:
+    """The prediction that a field is about: of its target field and, if it says so, of one segment."""
+    prediction = predictions.get(field.target_field)
+    if prediction is None:
+        prediction = next(reversed(predictions.values()), None)
+    if prediction is not None and field.segment_id is not None:
+        prediction = prediction.segments.get(field.segment_id)
+    return prediction or Prediction(constant(None, "double", rows))
+
+
+def _feature(field: OutputField, context: OutputContext, environment: Environment) -> tuple[Feature, DataType]:
+    target = next((item for item in context.targets if item.name == field.target_field), None)
+    if target is None:
+        target = context.targets[0] if context.targets else TargetField(None, None)
+    predicted = target.type.data_type if target.type else "double" if context.function == "regression" else "string"
+    match field.feature:
+        case "predictedValue":
+            return (lambda predictions, scope: _pick(field, predictions, scope.rows).value), predicted
+        case "predictedDisplayValue":
+            return _display(field, target, context), "string"
+        case "probability" | "confidence" | "affinity":
+            return _probability(field, predicted), "double"
+        case "residual":
+            return _residual(field, target, context, environment), "double"
+        case "entityId":
+            return _entity(field), "string"
+        case "transformedValue" | "decision":
+            return _expression(field, environment), field.data_type or "string"
+        case "standardError" | "warning" | "x-report":
+            return (lambda _, scope: constant(None, field.data_type or "string", scope.rows)), "string"
+        case _:
+            raise SchemaError(
+                f'<OutputField> "{field.name}": feature "{field.feature}" is none that this model has', field.line
+            )
+
+
+def _expression(field: OutputField, environment: Environment) -> Feature:
+    if field.expression is None:
+        raise SchemaError(f'<OutputField> "{field.name}" needs an expression', field.line)
+    evaluate = compile_expression(field.expression, environment)
+    return lambda _, scope: evaluate(scope)
+
+
+def _display(field: OutputField, target: TargetField, context: OutputContext) -> Feature:
+    names: dict[str, str] = {}
+    if target.name in context.data_fields:
+        names = {
+            value.value: value.display_value
+            for value in context.data_fields[target.name].values
+            if value.display_value is not None
+        }
+    element = context.elements.get(target.name) or context.elements.get(None)
+    for item in element.values if element else ():
+        if item.value is not None and item.display_value is not None:
+            names[item.value] = item.display_value
+
+    def feature(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
+        text = to_text(_pick(field, predictions, scope.rows).value)
+        return map_categories(text, lambda category: names.get(category, category))
+
+    return feature
+
+
+def _probability(field: OutputField, predicted: DataType) -> Feature:
+    wanted = field.value
+
+    def feature(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
+        prediction = _pick(field, predictions, scope.rows)
+        table = prediction.confidences if field.feature == "confidence" else None
+        return _entry(prediction, table, wanted, predicted, field, scope)
+
+    return feature
+
+
+def _same(left: str, right: str, data_type: DataType) -> bool:
+    """Whether two texts stand for the same value of a type."""
+    if left == right:
+        return True
+    try:
+        return parse(left, data_type) == parse(right, data_type)
+    except ValueError:
+        return False
+
+
+def _entry(
+    prediction: Prediction, table: Array | None, wanted: str | None, predicted: DataType, field: OutputField,
+    scope: Scope,
+) -> Column:
+    """One class's entry of a table of probabilities; of the predicted class if none is named."""
+    table = prediction.probabilities if table is None else table
+    missing = prediction.value.missing
+    if table is None:
+        absent = np.ones(scope.rows, np.bool_) if missing is None else ~missing
+        message = f"field {field.name}: the model tells no probabilities, only its decision"
+        code = scope.faults.add(Fault(message, field.name, None, str(field)))
+        column = constant(None, "double", scope.rows)
+        return column.with_fault(np.where(absent, code, 0).astype(np.int32)) if absent.any() else column
+    data_type: DataType = "float" if table.dtype == np.float32 else "double"
+    if wanted is None:
+        values = table.max(axis=1) if table.shape[1] else np.zeros(scope.rows)
+        if prediction.classes and prediction.value.categories is not None:
+            index = {name: position for position, name in enumerate(prediction.classes)}
+            codes = np.array([index.get(text, 0) for text in prediction.value.categories], np.int64)
+            values = table[np.arange(scope.rows), codes[prediction.value.values]]
+    else:
+        position = next(
+            (index for index, name in enumerate(prediction.classes) if _same(name, wanted, predicted)), None
+        )
+        values = np.zeros(scope.rows, table.dtype) if position is None else table[:, position]
+    return Column(data_type, values, missing, fault=prediction.value.fault)
+
+
+def _residual(field: OutputField, target: TargetField, context: OutputContext, environment: Environment) -> Feature:
+    """Actual minus predicted; for classes 1 or 0, the class being the actual one or not, minus its probability."""
+    if target.name is None or target.type is None:
+        raise SchemaError(f'<OutputField> "{field.name}": a residual needs a target field', field.line)
+    name, data_type = target.name, target.type.data_type
+    environment.type_of(name, field)
+    numeric = data_type in ("integer", "float", "double")
+
+    def feature(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
+        prediction = _pick(field, predictions, scope.rows)
+        actual = undefined(scope.column(name), scope, name, str(field))
+        if context.function == "regression" and numeric:
+            values = actual.values.astype(np.float64) - prediction.value.values.astype(np.float64)
+            column = Column("double", values, actual.missing, fault=actual.fault)
+            return column.with_missing(prediction.value.missing).with_fault(prediction.value.fault)
+        chosen = to_text(prediction.value if field.value is None else constant(field.value, "string", scope.rows))
+        entry = _entry(prediction, None, field.value, data_type, field, scope)
+        hit = (actual.texts() == chosen.texts()).astype(np.float64)
+        column = replace(entry, data_type="double", values=hit - entry.values)
+        return column.with_missing(actual.missing).with_fault(actual.fault)
+
+    return feature
+
+
+def _entity(field: OutputField) -> Feature:
+    def feature(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
+        prediction = _pick(field, predictions, scope.rows)
+        return prediction.entity or from_texts([None] * scope.rows)
+
+    return feature
