@@ -22,6 +22,16 @@ ZOOKEEPER_JARS = Path("/usr/share/java")
 CREDENTIALS = "yard:zookeeper-secret"
 PRINCIPAL, SECRET = "pmml-worker", "framework-secret"
 
+SCHEDULER = [
+    sys.executable,
+    "-c",
+    "import sys; from pmml_worker.__main__ import main; from pmml_worker.scheduler import service, store\n"
+    "store.SESSION_TIMEOUT = service.SESSION_TIMEOUT = 3.0; service.TEARDOWN_PATIENCE = 5.0; sys.exit(main())",
+    "scheduler",
+    "--config",
+]
+"""The command, with times that suit a test: ZooKeeper gives a dead instance up after 3 seconds."""
+
 
 def missing() -> str | None:
     """Return what this machine lacks for a datacenter, None if nothing."""
@@ -88,9 +98,16 @@ class Datacenter:
         self.secret("credentials.json", json.dumps(credentials))
         for _ in range(3):
             self.start_master(free_port(), zk)
-        for number in range(2):
-            self._start_agent(number, zk)
-        eventually("two agents are registered", lambda: self.state()["activated_slaves"] == 2)
+        agents = [self._start_agent(number, zk) for number in range(2)]
+
+        def registered() -> bool:
+            # An agent exits if a container goes away while it looks at it, and other tests may use the same engine.
+            for number, agent in enumerate(agents):
+                if agent.poll() is not None:
+                    agents[number] = self._start_agent(number, zk)
+            return bool(self.state()["activated_slaves"] == 2)
+
+        eventually("two agents are registered", registered)
 
     def stop(self) -> None:
         """Stop everything, the containers too."""
@@ -133,7 +150,7 @@ class Datacenter:
         )
         jars = f"{ZOOKEEPER_JARS / 'zookeeper.jar'}:{ZOOKEEPER_JARS / 'slf4j-simple.jar'}"
         main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-        self._spawn("zookeeper", ["java", "-Xmx128m", "-cp", jars, main, configuration])
+        self.zookeeper_process = self._spawn("zookeeper", ["java", "-Xmx128m", "-cp", jars, main, configuration])
         eventually("ZooKeeper listens", lambda: listens(port))
         return port
 
@@ -156,9 +173,9 @@ class Datacenter:
             ],
         )
 
-    def _start_agent(self, number: int, zk: str) -> None:
+    def _start_agent(self, number: int, zk: str) -> subprocess.Popen[bytes]:
         begin = 20000 + (free_port() % 100) * 100
-        self._spawn(
+        return self._spawn(
             f"agent-{number}",
             [
                 self.directory / "mesos/usr/sbin/mesos-agent",
@@ -207,8 +224,9 @@ class Instance:
         self.url = f"http://127.0.0.1:{port}"
         self.log = log
         with log.open("ab") as output:
-            command = [sys.executable, "-m", "pmml_worker", "scheduler", "--config", str(config)]
-            self.process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                [*SCHEDULER, str(config)], stdout=output, stderr=output, stdin=subprocess.DEVNULL
+            )
 
     def get(self, path: str) -> Any:
         """Return the JSON at a path."""
@@ -271,8 +289,9 @@ class Framework:
     def teardown(self) -> subprocess.CompletedProcess[str]:
         """Run `pmml-worker scheduler --teardown`."""
         path, _ = self.configure()
-        command = [sys.executable, "-m", "pmml_worker", "scheduler", "--config", str(path), "--teardown"]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(
+            [*SCHEDULER, str(path), "--teardown"], capture_output=True, text=True, check=False, timeout=60
+        )
 
 
 def healthy(instance: Instance, count: int, seconds: float = 40.0) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ HELP = "keep workers running as Docker tasks on Mesos, and pass requests on to t
 
 LOG = logging.getLogger(__name__)
 
-TEARDOWN_PATIENCE = 15.0
+TEARDOWN_PATIENCE = 12.0
 """Seconds for which --teardown waits for the lead: longer than ZooKeeper keeps that of a dead instance."""
 
 

@@ -22,7 +22,8 @@ FORWARDED = ("accept", "content-type", "content-encoding")
 
 def candidates(state: State) -> list[Task]:
     """Return the workers that a request may go to: the healthy ones, or else those whose health is not known yet."""
-    running = [task for _, task in sorted(state.tasks.items()) if task.state == "TASK_RUNNING"]
+    tasks = [task for _, task in sorted(state.tasks.items()) if not task.killing]
+    running = [task for task in tasks if task.state == "TASK_RUNNING"]
     return [task for task in running if task.healthy] or [task for task in running if task.healthy is None]
 
 
