@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from pmml_worker.scheduler.state import State, Task
-from pmml_worker.scheduler.web import application
+from pmml_worker.scheduler.web import BODY_LIMIT, application
 
 from .datacenter import free_port
 
@@ -87,6 +87,12 @@ def test_a_workers_error_is_passed_on_and_not_tried_again(workers: list[int]) ->
     answers = score(state(*workers), 3, b"bad")
     assert [answer.status_code for answer in answers] == [422] * 3
     assert ports_of(answers) == workers
+
+
+def test_a_body_that_is_too_large_is_refused(workers: list[int]) -> None:
+    (answer,) = score(state(*workers), body=bytes(BODY_LIMIT + 1))
+    assert answer.status_code == 413
+    assert "send fewer rows" in answer.json()["error"]
 
 
 def test_another_worker_is_tried_when_one_cannot_be_reached(workers: list[int]) -> None:

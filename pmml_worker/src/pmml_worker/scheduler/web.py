@@ -16,6 +16,9 @@ from pmml_worker.scheduler.state import State, Task
 CONNECT_TIMEOUT, SCORE_TIMEOUT = 2.0, 300.0
 """Seconds in which a worker must take a connection, and must answer."""
 
+BODY_LIMIT = 64 << 20
+"""Bytes of a request's body at most: it is kept until a worker has answered.  Workers take no larger ones either."""
+
 FORWARDED = ("accept", "content-type", "content-encoding")
 """Headers of a request that reach the worker."""
 
@@ -80,7 +83,9 @@ def application(instances: int, view: Callable[[], State], leading: Callable[[],
         tasks = candidates(view())
         if not tasks:
             return _error(503, "no worker is running: see /health and the scheduler's log, or try again later")
-        body = await request.body()
+        body = await _body(request)
+        if body is None:
+            return _error(413, f"the body is larger than {BODY_LIMIT >> 20} MiB: send fewer rows at once")
         headers = {name: request.headers[name] for name in FORWARDED if name in request.headers}
         first = next(turn)
         problem = ""
@@ -118,6 +123,16 @@ def application(instances: int, view: Callable[[], State], leading: Callable[[],
         ],
         lifespan=lifespan,
     )
+
+
+async def _body(request: Request) -> bytes | None:
+    """Return the request's body, None if it is too large."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            return None
+    return bytes(body)
 
 
 def _error(status: int, message: str) -> Response:
