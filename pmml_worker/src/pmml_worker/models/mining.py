@@ -18,7 +18,7 @@ from pmml_worker.models.tree import (
     lost_default_child,
 )
 from pmml_worker.schema.elements import MathContext, MiningModel, MultipleModelMethod, Segment, Segmentation, TreeModel, True_
-from pmml_worker.transform.column import Array, Bools, Codes, Column, Fault, Floats, first_fault, from_texts
+from pmml_worker.transform.column import Array, Bools, Codes, Column, Fault, Floats, blank, first_fault, from_texts
 from pmml_worker.transform.expressions import undefined
 from pmml_worker.transform.fields import TARGET_USAGE, is_plain
 from pmml_worker.transform.prediction import Prediction, TargetField, reorder, winner
@@ -87,9 +87,19 @@ class MissingPredictions:
         weights = votes.weights if method in _WEIGHTED else np.ones_like(votes.weights)
         with np.errstate(all="ignore"):
             share = (weights * lacking).sum(axis=0) / (weights * votes.active).sum(axis=0)
-        if self.treatment == "skipSegment" or method in ("majorityVote", "weightedMajorityVote"):
+        if self.treatment == "skipSegment":
             return nothing | (some & (share > self.threshold))
+        if method in ("majorityVote", "weightedMajorityVote"):
+            return nothing | (some & (share > self.threshold)) | self._outvoted(votes, weights, lacking)
         return nothing | some
+
+    def _outvoted(self, votes: Votes, weights: Floats, lacking: Bools) -> Bools:
+        """Where "missing" itself has more votes than any class."""
+        most = np.zeros(lacking.shape[1])
+        for position in range(len(votes.classes)):
+            most = np.maximum(most, (weights * (votes.present & (votes.values == position))).sum(axis=0))
+        result: Bools = (weights * lacking).sum(axis=0) > most
+        return result
 
 
 # --- Numbers ---------------------------------------------------------------------------------------------------------
@@ -319,6 +329,7 @@ class MiningKernel:
         chain = scope.inner({})
         first_only = self.method == "selectFirst"
         undecided = np.ones(scope.rows, np.bool_)
+        given_up = np.zeros(scope.rows, np.bool_)
         predictions: dict[str | None, Prediction] = {}
         outputs: dict[str, Column] = {}
         fault: Codes | None = None
@@ -335,17 +346,25 @@ class MiningKernel:
             for name, known in part.model.own_outputs.items():
                 column = None if result is None else result.outputs.get(name)
                 column = from_texts([None] * scope.rows, known.data_type) if column is None else column
-                chain.declare(name, undefined(column, chain, name, part.element))
+                column = undefined(column, chain, name, part.element)
+                chain.declare(name, column)
+                if name in part.model.told and column.fault is not None:
+                    fault = first_fault(fault, np.where(applies, column.fault, 0).astype(np.int32))
             if result is None:
                 continue
             for prediction in result.predictions.values():
                 segments[part.name] = prediction
+                if self.missing.treatment == "returnMissing":
+                    lacking = applies & prediction.value.is_missing()
+                    given_up |= lacking if prediction.value.fault is None else lacking & (prediction.value.fault == 0)
             if part not in reaches:
                 continue
             self._take_over(result, applies, predictions, outputs)
-        if fault is not None:
-            for name, prediction in predictions.items():
-                predictions[name] = replace(prediction, value=prediction.value.with_fault(fault))
+        for name, prediction in predictions.items():
+            value = prediction.value.with_fault(fault)
+            predictions[name] = replace(prediction, value=blank(value, given_up) if given_up.any() else value)
+        if given_up.any():
+            outputs = {name: blank(column, given_up) for name, column in outputs.items()}
         return {name: replace(item, segments=segments) for name, item in predictions.items()}, outputs
 
     def _take_over(

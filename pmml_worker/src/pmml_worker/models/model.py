@@ -29,7 +29,7 @@ from pmml_worker.schema.elements import (
     TreeModel,
     True_,
 )
-from pmml_worker.transform.column import Bools, Column, Ints
+from pmml_worker.transform.column import Bools, Column, Ints, blank
 from pmml_worker.transform.expressions import compile_typed
 from pmml_worker.transform.fields import TARGET_USAGE, compile_mining_field, field_type, is_plain
 from pmml_worker.transform.output import CompiledOutput, OutputContext, compile_output
@@ -50,14 +50,8 @@ class Result:
         predictions: dict[str | None, Prediction] = {}
         for name, prediction in self.predictions.items():
             wide = prediction.take(rows)
-            predictions[name] = replace(wide, value=_blank(wide.value, absent))
-        return Result(predictions, {name: _blank(column.take(rows), absent) for name, column in self.outputs.items()})
-
-
-def _blank(column: Column, absent: Bools) -> Column:
-    if column.fault is not None:
-        column = replace(column, fault=np.where(absent, 0, column.fault).astype(np.int32))
-    return column.with_missing(absent)
+            predictions[name] = replace(wide, value=blank(wide.value, absent))
+        return Result(predictions, {name: blank(column.take(rows), absent) for name, column in self.outputs.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +156,7 @@ class CompiledModel:
         context = OutputContext(self.function, self.targets, self.target_elements, document.fields)
         self.output: list[CompiledOutput] = compile_output(model.output, context, environment)
         self.own_outputs: dict[str, FieldType] = {item.element.name: item.type for item in self.output}
+        self.told = frozenset(item.element.name for item in self.output if item.element.feature == "predictedValue")
         self.outputs: dict[str, FieldType] = {**nested, **self.own_outputs}
 
     def _targets(self, outer: Environment) -> tuple[TargetField, ...]:

@@ -57,8 +57,8 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def comparison_value(text: str, data_type: DataType, line: int) -> Scalar:
-    """The value that a field of a type is compared with; integers may be compared with fractions."""
-    if data_type == "integer":
+    """The value that a field of a type is compared with; integers and truths (0, 1) may be compared with fractions."""
+    if data_type == "integer" or (data_type == "boolean" and text.lower() not in ("true", "false")):
         number = parse_or_refuse(text, "double", "value", line)
         return int(number) if float(number).is_integer() else number
     return parse_or_refuse(text, data_type, "value", line)

@@ -208,7 +208,7 @@ class RegressionKernel:
         count = values.shape[1]
         one = values.dtype.type(1)
         result = values.copy()
-        if self.is_ordinal and self.method not in ("none", "simplemax", "softmax"):
+        if self.is_ordinal and self.method not in ("simplemax", "softmax"):
             cumulative = inverse_link(self.method, values)
             cumulative[:, -1] = one
             result[:, 0] = cumulative[:, 0]

@@ -539,7 +539,11 @@ class TreeKernel:
             if len(rows):
                 back = np.zeros(scope.rows, np.int64)
                 back[rows] = np.arange(len(rows))
-                prediction = prediction.merge(score(scope.subset(rows)).take(back), ends[0] == index)
+                embedded = score(scope.subset(rows)).take(back)
+                here = ends[0] == index
+                if not self.table.missing[index]:  # The node's own score stands in for what the model cannot tell.
+                    here &= ~embedded.value.is_missing()
+                prediction = prediction.merge(embedded, here)
         return prediction
 
 

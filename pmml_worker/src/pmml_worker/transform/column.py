@@ -139,6 +139,13 @@ def first_fault(left: Codes | None, right: Codes | None) -> Codes | None:
     return np.where(left != 0, left, right)
 
 
+def blank(column: Column, absent: Bools) -> Column:
+    """A column that is missing, and not faulty, in some rows."""
+    if column.fault is not None:
+        column = replace(column, fault=np.where(absent, 0, column.fault).astype(np.int32))
+    return column.with_missing(absent)
+
+
 def fault_of(columns: Sequence[Column]) -> Codes | None:
     """The first fault of each row in some columns."""
     fault = None

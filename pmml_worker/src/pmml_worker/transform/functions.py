@@ -1,7 +1,8 @@
 """The built-in functions (BuiltinFunctions), on columns.
 
-What becomes of missing arguments follows the standard's three kinds: most results are missing, aggregates leave missing
-arguments out, and functions on texts take them for an error.
+What becomes of missing arguments: arithmetic results are missing; aggregates, `concat` and the sets of `isIn` leave
+missing arguments out; tests of presence and the branches of `if` take them as they are; any other function calls them an
+error, which `mapMissingTo` averts. A result that is no number, as the root of -1, is an error too.
 """
 
 import datetime
@@ -22,8 +23,8 @@ from pmml_worker.transform.column import (
     Fault,
     Faults,
     cast_or_fault,
-    either,
     fault_of,
+    first_fault,
     from_texts,
     map_categories,
     missing_of,
@@ -55,13 +56,30 @@ Call: TypeAlias = "Callable[[Sequence[Column], Scope], Column]"
 Body: TypeAlias = Callable[[Sequence[Column], Site], Column]
 
 
+def _refuse_missing(columns: Sequence[Column], site: Site) -> "np.typing.NDArray[np.int32] | None":
+    missing = missing_of(columns)
+    fault = fault_of(columns)
+    if missing is None or not missing.any():
+        return fault
+    own = site.fault(missing, "cannot take a missing value")
+    return own if fault is None else np.where(fault != 0, fault, own)
+
+
 @dataclass(frozen=True, slots=True)
 class BuiltIn:
     """A function and how many arguments it takes."""
 
-    call: Body
+    body: Body
     least: int
     most: int
+    takes_missing: bool = False
+
+    def call(self, columns: Sequence[Column], site: Site) -> Column:
+        """Apply the function; unless it takes missing arguments, they are made an error."""
+        result = self.body(columns, site)
+        if self.takes_missing:
+            return result
+        return replace(result, missing=None, fault=first_fault(_refuse_missing(columns, site), result.fault))
 
 
 _ANY = 1 << 30
@@ -97,27 +115,37 @@ def _arithmetic(function: Callable[..., Array]) -> Body:
         data_type = _common(numbers)
         with np.errstate(all="ignore"):
             values = function(*_arrays(numbers, data_type))
-        return Column(data_type, values, missing_of(columns), fault=fault_of(numbers))
+        return _valid(Column(data_type, values, missing_of(columns), fault=fault_of(numbers)), site)
 
     return call
 
 
 def _divide(columns: Sequence[Column], site: Site) -> Column:
+    """The quotient; of integers the whole part of it, towards zero."""
     numbers = [_numeric(column, site) for column in columns]
     data_type = _common(numbers)
     left, right = _arrays(numbers, data_type)
     fault, missing = fault_of(numbers), missing_of(columns)
+    if data_type != "integer":
+        with np.errstate(all="ignore"):
+            return _valid(Column(data_type, left / right, missing, fault=fault), site)
     zero = right == 0
     if missing is not None:
         zero = zero & ~missing
-    with np.errstate(all="ignore"):
-        if data_type != "integer":
-            values = left / right
-        else:
-            divisor = np.where(zero, 1, right)
-            values = np.where((left < 0) ^ (divisor < 0), -(np.abs(left) // np.abs(divisor)), left // divisor)
+    divisor = np.where(right == 0, 1, right)
+    values = np.where((left < 0) ^ (divisor < 0), -(np.abs(left) // np.abs(divisor)), left // divisor)
     column = Column(data_type, values, missing, fault=fault)
-    return column.with_fault(site.fault(zero, "divides by zero")) if zero.any() else column
+    return column.with_fault(site.fault(zero, "divides an integer by zero")) if zero.any() else column
+
+
+def _valid(column: Column, site: Site) -> Column:
+    """A result in which what is no number has become faulty."""
+    if column.values.dtype.kind != "f":
+        return column
+    bad = np.isnan(column.values)
+    if column.missing is not None:
+        bad &= ~column.missing
+    return column.with_fault(site.fault(bad, "has no result for these values")) if bad.any() else column
 
 
 def _pow(left: Array, right: Array) -> Array:
@@ -141,7 +169,7 @@ def _real(function: Callable[..., Array]) -> Body:
         with np.errstate(all="ignore"):
             values = function(*(number.values.astype(np.float64) for number in numbers))
         missing = missing_of(columns)
-        return Column(data_type, values.astype(_DTYPES[data_type]), missing, fault=fault_of(numbers))
+        return _valid(Column(data_type, values.astype(_DTYPES[data_type]), missing, fault=fault_of(numbers)), site)
 
     return call
 
@@ -158,15 +186,16 @@ def _each(function: Callable[..., float]) -> Callable[..., Array]:
     return np.vectorize(safe, otypes=[np.float64])
 
 
-def _rounding(function: Callable[[Array], Array]) -> Body:
-    """A function to whole numbers; integers stay what they are."""
+def _rounding(function: Callable[[Array], Array], data_type: DataType | None = "integer") -> Body:
+    """A function to whole numbers, of a type of their own if one is given; integers stay what they are."""
 
     def call(columns: Sequence[Column], site: Site) -> Column:
         number = _numeric(columns[0], site)
         if number.data_type == "integer":
             return number
         with np.errstate(all="ignore"):
-            return replace(number, values=function(number.values))
+            result = replace(number, values=function(number.values))
+        return result if data_type is None else cast_or_fault(result, data_type, site.faults, None, site.element)
 
     return call
 
@@ -260,7 +289,8 @@ def _is_in(negated: bool) -> Body:
             one, two, left, right = comparable(columns[0], other, site)
             found |= (one == two) & ~other.is_missing()
             used += [left, right]
-        return Column("boolean", ~found if negated else found, columns[0].missing, fault=fault_of(used))
+        found &= ~columns[0].is_missing()
+        return Column("boolean", ~found if negated else found, fault=fault_of(used))
 
     return call
 
@@ -269,17 +299,13 @@ def _truth(column: Column, site: Site) -> Column:
     return cast_or_fault(column, "boolean", site.faults, None, site.element)
 
 
-def _logical(decisive: bool) -> Body:
-    """`and` (decided by a false argument) and `or` (by a true one), with missing taken for unknown."""
-
+def _logical(function: Callable[[Bools, Bools], Bools]) -> Body:
     def call(columns: Sequence[Column], site: Site) -> Column:
         truths = [_truth(column, site) for column in columns]
-        decided = np.zeros(site.rows, np.bool_)
-        for truth in truths:
-            decided |= (truth.values == decisive) & ~truth.is_missing()
-        missing = missing_of(truths)
-        missing = None if missing is None else missing & ~decided
-        return Column("boolean", decided if decisive else ~decided, missing, fault=fault_of(truths))
+        values = truths[0].values
+        for truth in truths[1:]:
+            values = function(values, truth.values)
+        return Column("boolean", values, missing_of(truths), fault=fault_of(truths))
 
     return call
 
@@ -298,11 +324,12 @@ def _is_missing(negated: bool) -> Body:
 
 
 def _is_valid(negated: bool) -> Body:
+    """Whether a value is there and is, or is not, a valid one of its field."""
+
     def call(columns: Sequence[Column], site: Site) -> Column:
         column = columns[0]
-        bad = either(column.invalid, column.missing)
-        bad = np.zeros(site.rows, np.bool_) if bad is None else bad
-        return Column("boolean", bad if negated else ~bad, fault=column.fault)
+        invalid = np.zeros(site.rows, np.bool_) if column.invalid is None else column.invalid
+        return Column("boolean", (invalid if negated else ~invalid) & ~column.is_missing(), fault=column.fault)
 
     return call
 
@@ -317,7 +344,7 @@ def _if(columns: Sequence[Column], site: Site) -> Column:
             data_type = "string"
         branches = [cast_or_fault(branch, data_type, site.faults, None, site.element) for branch in branches]
     result = select(condition.values & ~condition.is_missing(), branches[0], branches[1])
-    return result.with_missing(condition.missing).with_fault(condition.fault)
+    return result.with_fault(_refuse_missing([condition], site))
 
 
 def _absent(column: Column) -> Column:
@@ -327,19 +354,10 @@ def _absent(column: Column) -> Column:
 # --- Texts -----------------------------------------------------------------------------------------------------------
 
 
-def _refuse_missing(columns: Sequence[Column], site: Site) -> "np.typing.NDArray[np.int32] | None":
-    missing = missing_of(columns)
-    fault = fault_of(columns)
-    if missing is None or not missing.any():
-        return fault
-    own = site.fault(missing, "cannot take a missing value")
-    return own if fault is None else np.where(fault != 0, fault, own)
-
-
 def _on_text(function: Callable[[str], str]) -> Body:
     def call(columns: Sequence[Column], site: Site) -> Column:
         text = map_categories(to_text(columns[0]), function)
-        return replace(text, fault=_refuse_missing(columns, site), missing=None)
+        return text
 
     return call
 
@@ -348,7 +366,7 @@ def _on_texts(function: Callable[..., str | bool | int | None], data_type: DataT
     """A function of the texts of its arguments, computed once per distinct combination."""
 
     def call(columns: Sequence[Column], site: Site) -> Column:
-        fault = _refuse_missing(columns, site)
+        fault = fault_of(columns)
         known: dict[tuple[str, ...], Any] = {}
         results: list[Any] = []
         failed = np.zeros(site.rows, np.bool_)
@@ -485,12 +503,16 @@ def normal_cdf(values: Array) -> Array:
     return _CDF(values)
 
 
-def _one(call: Body) -> BuiltIn:
-    return BuiltIn(call, 1, 1)
+def _one(body: Body) -> BuiltIn:
+    return BuiltIn(body, 1, 1)
 
 
-def _two(call: Body) -> BuiltIn:
-    return BuiltIn(call, 2, 2)
+def _two(body: Body) -> BuiltIn:
+    return BuiltIn(body, 2, 2)
+
+
+def _lenient(body: Body, least: int, most: int) -> BuiltIn:
+    return BuiltIn(body, least, most, takes_missing=True)
 
 
 def _normal(function: Callable[..., float], extra: int) -> BuiltIn:
@@ -498,16 +520,16 @@ def _normal(function: Callable[..., float], extra: int) -> BuiltIn:
 
 
 BUILT_IN: dict[str, BuiltIn] = {
-    "+": _two(_arithmetic(np.add)),
-    "-": _two(_arithmetic(np.subtract)),
-    "*": _two(_arithmetic(np.multiply)),
-    "/": _two(_divide),
-    "min": BuiltIn(_aggregate(_extreme(np.min, 1)), 1, _ANY),
-    "max": BuiltIn(_aggregate(_extreme(np.max, -1)), 1, _ANY),
-    "sum": BuiltIn(_aggregate(_sum), 1, _ANY),
-    "avg": BuiltIn(_aggregate(_average, "double"), 1, _ANY),
-    "median": BuiltIn(_aggregate(_median, "double"), 1, _ANY),
-    "product": BuiltIn(_aggregate(_product), 1, _ANY),
+    "+": _lenient(_arithmetic(np.add), 2, 2),
+    "-": _lenient(_arithmetic(np.subtract), 2, 2),
+    "*": _lenient(_arithmetic(np.multiply), 2, 2),
+    "/": _lenient(_divide, 2, 2),
+    "min": _lenient(_aggregate(_extreme(np.min, 1)), 1, _ANY),
+    "max": _lenient(_aggregate(_extreme(np.max, -1)), 1, _ANY),
+    "sum": _lenient(_aggregate(_sum), 1, _ANY),
+    "avg": _lenient(_aggregate(_average, "double"), 1, _ANY),
+    "median": _lenient(_aggregate(_median, "double"), 1, _ANY),
+    "product": _lenient(_aggregate(_product), 1, _ANY),
     "log10": _one(_real(np.log10)),
     "ln": _one(_real(np.log)),
     "ln1p": _one(_real(_ln1p)),
@@ -517,12 +539,12 @@ BUILT_IN: dict[str, BuiltIn] = {
     "expm1": _one(_real(np.expm1)),
     "pow": _two(_arithmetic(_pow)),
     "hypot": _two(_real(np.hypot)),
-    "modulo": _two(_arithmetic(_modulo)),
+    "modulo": _lenient(_arithmetic(_modulo), 2, 2),
     "threshold": _two(_arithmetic(_threshold)),
     "floor": _one(_rounding(np.floor)),
     "ceil": _one(_rounding(np.ceil)),
     "round": _one(_rounding(_round_half_up)),
-    "rint": _one(_rounding(np.rint)),
+    "rint": _one(_rounding(np.rint, None)),
     "sin": _one(_real(np.sin)),
     "asin": _one(_real(np.arcsin)),
     "sinh": _one(_real(np.sinh)),
@@ -539,28 +561,28 @@ BUILT_IN: dict[str, BuiltIn] = {
     "stdNormalCDF": _one(_real(normal_cdf)),
     "stdNormalPDF": _normal(_STANDARD.pdf, 0),
     "stdNormalIDF": _normal(_STANDARD.inv_cdf, 0),
-    "isMissing": _one(_is_missing(False)),
-    "isNotMissing": _one(_is_missing(True)),
-    "isValid": _one(_is_valid(False)),
-    "isNotValid": _one(_is_valid(True)),
+    "isMissing": _lenient(_is_missing(False), 1, 1),
+    "isNotMissing": _lenient(_is_missing(True), 1, 1),
+    "isValid": _lenient(_is_valid(False), 1, 1),
+    "isNotValid": _lenient(_is_valid(True), 1, 1),
     "equal": _two(_comparison(np.equal)),
     "notEqual": _two(_comparison(np.not_equal)),
     "lessThan": _two(_comparison(np.less)),
     "lessOrEqual": _two(_comparison(np.less_equal)),
     "greaterThan": _two(_comparison(np.greater)),
     "greaterOrEqual": _two(_comparison(np.greater_equal)),
-    "and": BuiltIn(_logical(False), 2, _ANY),
-    "or": BuiltIn(_logical(True), 2, _ANY),
+    "and": BuiltIn(_logical(np.logical_and), 2, _ANY),
+    "or": BuiltIn(_logical(np.logical_or), 2, _ANY),
     "not": _one(_not),
-    "isIn": BuiltIn(_is_in(False), 2, _ANY),
-    "isNotIn": BuiltIn(_is_in(True), 2, _ANY),
-    "if": BuiltIn(_if, 2, 3),
+    "isIn": _lenient(_is_in(False), 2, _ANY),
+    "isNotIn": _lenient(_is_in(True), 2, _ANY),
+    "if": _lenient(_if, 2, 3),
     "uppercase": _one(_on_text(str.upper)),
     "lowercase": _one(_on_text(str.lower)),
     "trimBlanks": _one(_on_text(str.strip)),
     "stringLength": _one(_on_texts(len, "integer")),
     "substring": BuiltIn(_on_texts(_substring, "string"), 3, 3),
-    "concat": BuiltIn(_concat, 2, _ANY),
+    "concat": _lenient(_concat, 2, _ANY),
     "replace": BuiltIn(_on_texts(_replace, "string"), 3, 3),
     "matches": _two(_on_texts(_matches, "boolean")),
     "formatNumber": _two(_on_texts(_format_number, "string")),

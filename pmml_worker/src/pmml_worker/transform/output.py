@@ -198,7 +198,7 @@ def _residual(field: OutputField, target: TargetField, context: OutputContext, e
 
     def feature(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
         prediction = _pick(field, predictions, scope.rows)
-        actual = undefined(scope.column(name), scope, name, str(field))
+        actual = scope.column(name)
         if context.function == "regression" and numeric:
             values = actual.values.astype(np.float64) - prediction.value.values.astype(np.float64)
             column = Column("double", values, actual.missing, fault=actual.fault)

@@ -82,9 +82,9 @@ def parse(text: str, data_type: DataType) -> Scalar:
         case "string":
             return text
         case "double":
-            return float(text)
+            return _real(text)
         case "float":
-            return float(np.float32(float(text)))
+            return float(np.float32(_real(text)))
         case "integer":
             return _integer(text)
         case "boolean":
@@ -102,11 +102,23 @@ def parse(text: str, data_type: DataType) -> Scalar:
     return parse_date_time(text) - 86400 * _epoch_days(data_type) if "-" in text[1:] else _integer(text)
 
 
+_TRUTHS = {"true": 1, "false": 0}
+
+
+def _real(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        if text.lower() in _TRUTHS:
+            return float(_TRUTHS[text.lower()])
+        raise
+
+
 def _integer(text: str) -> int:
     try:
         number = int(text)
     except ValueError:
-        as_float = float(text)
+        as_float = _real(text)
         if not as_float.is_integer():
             raise ValueError("it is not an integer") from None
         number = int(as_float)
@@ -116,9 +128,8 @@ def _integer(text: str) -> int:
 
 
 def _boolean(text: str) -> bool:
-    lower = text.lower()
-    if lower in ("true", "false"):
-        return lower == "true"
+    if text.lower() in _TRUTHS:
+        return text.lower() == "true"
     number = float(text)
     if number not in (0.0, 1.0):
         raise ValueError("it is neither true nor false")
