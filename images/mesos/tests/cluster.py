@@ -122,6 +122,7 @@ class Cluster:
         """Waits until the agent is registered, and returns its ID."""
 
         def registered() -> str | None:
+            assert self.agent.process.poll() is None, self.agent.log[-4000:]
             state = get(self.address, "/slaves")
             active = [s["id"] for s in (state or {}).get("slaves", []) if s["active"]]
             return str(active[0]) if active else None
@@ -132,7 +133,12 @@ class Cluster:
         """Ends the agent without any notice, and starts it again."""
         self.agent.kill()
         self.agent.start()
-        wait_for("the agent recovers", lambda: get(self.agent_address, "/state"))
+
+        def recovered() -> Message | None:
+            assert self.agent.process.poll() is None, self.agent.log[-4000:]
+            return get(self.agent_address, "/state")
+
+        wait_for("the agent recovers", recovered)
 
     def close(self) -> None:
         """Ends both."""
@@ -149,6 +155,7 @@ class Scheduler:
         self._pending: list[Message] = []
         self._updates: dict[str, list[Message]] = {}
         self._agents: dict[str, Message] = {}
+        self._closing = False
         capabilities = [{"type": "TASK_KILLING_STATE"}, {"type": "MULTI_ROLE"}]
         info = {"user": "root", "name": "test", "roles": ["*"], "checkpoint": True, "capabilities": capabilities}
         connection = http.client.HTTPConnection(self._address)
@@ -168,6 +175,7 @@ class Scheduler:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closing = True
         self._call({"type": "TEARDOWN"})
 
     def _event(self) -> Message:
@@ -175,16 +183,17 @@ class Scheduler:
         return event
 
     def _run(self) -> None:
-        while True:
-            try:
+        try:
+            while True:
                 event = self._event()
-            except (OSError, ValueError, http.client.HTTPException):
-                return
-            if event["type"] == "OFFERS":
-                for offer in event["offers"]["offers"]:
-                    self._offered(offer)
-            elif event["type"] == "UPDATE":
-                self._updated(event["update"]["status"])
+                if event["type"] == "OFFERS":
+                    for offer in event["offers"]["offers"]:
+                        self._offered(offer)
+                elif event["type"] == "UPDATE":
+                    self._updated(event["update"]["status"])
+        except (AssertionError, OSError, ValueError, http.client.HTTPException):
+            if not self._closing:
+                raise
 
     def _call(self, call: Message) -> None:
         connection = http.client.HTTPConnection(self._address)
