@@ -1,0 +1,84 @@
+"""The module artifact_fetch and the role artifact as Ansible runs them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from house import Run
+
+SHA256 = hashlib.sha256(b"own").hexdigest()
+WRONG = "0" * 64
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A file on the control machine."""
+    path = tmp_path / "own"
+    path.write_bytes(b"own")
+    return path
+
+
+def fetch(tmp_path: Path, own: Path, sha256: str = SHA256) -> list[dict[str, Any]]:
+    built = {"name": "mesos", "registry": "built", "file": "mesos.deb"}
+    overrides = {"mesos": {"source": str(own), "sha256": sha256}}
+    artifacts = [built, built | {"name": "not overridden", "file": "other.deb"}]
+    arguments = {"directory": str(tmp_path / "cache"), "artifacts": artifacts, "overrides": overrides}
+    return [{"name": "Fetch", "artifact_fetch": arguments}]
+
+
+def install(tmp_path: Path, source: str | Path, sha256: str = SHA256) -> list[dict[str, Any]]:
+    variables = {
+        "artifact_name": "mesos",
+        "artifact_source": str(source),
+        "artifact_sha256": sha256,
+        "artifact_dest": str(tmp_path / "installed"),
+        "artifact_owner": str(tmp_path.owner()),
+        "artifact_group": str(tmp_path.group()),
+    }
+    return [{"name": "Install", "ansible.builtin.include_role": {"name": "artifact"}, "vars": variables}]
+
+
+def test_the_module_fetches_once_and_in_check_mode_only_says_so(
+    tmp_path: Path, own: Path, play: Callable[..., Run]
+) -> None:
+    cached = tmp_path / "cache" / "mesos.deb"
+    assert play(fetch(tmp_path, own), "--check").changed == 1
+    assert not cached.parent.exists()
+    assert play(fetch(tmp_path, own)).changed == 1
+    assert [path.name for path in cached.parent.iterdir()] == ["mesos.deb"]
+    assert play(fetch(tmp_path, own)) == Run(changed=0, failed=0, messages=[])
+
+
+def test_the_module_fails_at_a_wrong_digest(tmp_path: Path, own: Path, play: Callable[..., Run]) -> None:
+    run = play(fetch(tmp_path, own, WRONG))
+    assert run.failed == 1
+    assert all(part in run.messages[0] for part in ("Artifact mesos", SHA256, WRONG))
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_the_role_copies_once_and_in_check_mode_only_says_so(
+    tmp_path: Path, own: Path, play: Callable[..., Run]
+) -> None:
+    assert play(install(tmp_path, own), "--check").changed == 1
+    assert not (tmp_path / "installed").exists()
+    assert play(install(tmp_path, own)).changed == 1
+    assert (tmp_path / "installed").read_bytes() == b"own"
+    assert play(install(tmp_path, own)) == Run(changed=0, failed=0, messages=[])
+
+
+def test_the_role_copies_nothing_with_a_wrong_digest(tmp_path: Path, own: Path, play: Callable[..., Run]) -> None:
+    run = play(install(tmp_path, own, WRONG))
+    assert run.failed == 1
+    assert all(part in run.messages[0] for part in ("Artifact mesos", SHA256, WRONG, "Nothing was copied"))
+    assert not (tmp_path / "installed").exists()
+
+
+def test_the_role_says_where_a_missing_file_comes_from(tmp_path: Path, own: Path, play: Callable[..., Run]) -> None:
+    run = play(install(tmp_path, tmp_path / "absent"))
+    assert run.failed == 1
+    assert all(part in run.messages[0] for part in ("Artifact mesos", "absent", "make artifacts"))
