@@ -1,4 +1,8 @@
-"""A small datacenter on loopback for the integration tests: ZooKeeper, three Mesos masters, two agents."""
+"""A small datacenter on loopback for the integration tests: ZooKeeper, three Mesos masters, two agents.
+
+The first agent has Mesos' Docker containerizer, the second starts containers by command, as on a host with cgroup v2
+only.
+"""
 
 import contextlib
 import json
@@ -25,12 +29,14 @@ PRINCIPAL, SECRET = "pmml-worker", "framework-secret"
 SCHEDULER = [
     sys.executable,
     "-c",
-    "import sys; from pmml_worker.__main__ import main; from pmml_worker.scheduler import service, store\n"
-    "store.SESSION_TIMEOUT = service.SESSION_TIMEOUT = 3.0; service.TEARDOWN_PATIENCE = 5.0; sys.exit(main())",
+    "import os, sys; from pmml_worker.__main__ import main; from pmml_worker.scheduler import service, store, tasks\n"
+    "store.SESSION_TIMEOUT = service.SESSION_TIMEOUT = 3.0; service.TEARDOWN_PATIENCE = 5.0\n"
+    "tasks.DOCKER_TASK = os.environ['MESOS_DOCKER_TASK']; sys.exit(main())",
     "scheduler",
     "--config",
 ]
-"""The command, with times that suit a test: ZooKeeper gives a dead instance up after 3 seconds."""
+"""The command, with times that suit a test (ZooKeeper gives a dead instance up after 3 seconds), and for a Mesos that
+is not installed under /usr."""
 
 
 def missing() -> str | None:
@@ -175,6 +181,7 @@ class Datacenter:
 
     def _start_agent(self, number: int, zk: str) -> subprocess.Popen[bytes]:
         begin = 20000 + (free_port() % 100) * 100
+        docker, containerizers = [("containerizer", "docker,mesos"), ("command", "mesos")][number]
         return self._spawn(
             f"agent-{number}",
             [
@@ -187,11 +194,11 @@ class Datacenter:
                 f"--runtime_dir={self.directory}/agent-{number}-run",
                 f"--launcher_dir={self.directory}/mesos/usr/libexec/mesos",
                 "--launcher=posix",
-                "--containerizers=docker,mesos",
+                f"--containerizers={containerizers}",
                 "--isolation=posix/cpu,posix/mem",
                 "--no-docker_kill_orphans",
                 f"--resources=cpus:4;mem:2048;disk:1000;ports:[{begin}-{begin + 49}]",
-                "--attributes=docker:containerizer",
+                f"--attributes=docker:{docker}",
             ],
             MESOS_SYSTEMD_ENABLE_SUPPORT="false",
         )
@@ -220,12 +227,12 @@ class Datacenter:
 class Instance:
     """One running instance of the scheduler."""
 
-    def __init__(self, config: Path, log: Path, port: int) -> None:
+    def __init__(self, config: Path, log: Path, port: int, environment: dict[str, str]) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [*SCHEDULER, str(config)], stdout=output, stderr=output, stdin=subprocess.DEVNULL
+                [*SCHEDULER, str(config)], stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment
             )
 
     def get(self, path: str) -> Any:
@@ -255,6 +262,8 @@ class Framework:
         self.models = self.directory / "models"
         self.models.mkdir(parents=True)
         self.instances: list[Instance] = []
+        docker_task = datacenter.directory / "mesos/usr/libexec/mesos/mesos-docker-task"
+        self.environment = os.environ | {"MESOS_DOCKER_TASK": str(docker_task)}
         self.settings: dict[str, object] = {
             "zookeeper": datacenter.zookeeper,
             "zookeeper_credentials_file": str(datacenter.directory / "zookeeper"),
@@ -278,11 +287,16 @@ class Framework:
         path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()))
         return path, port
 
+    def spawn(self) -> Instance:
+        """Start an instance."""
+        path, port = self.configure()
+        instance = Instance(path, path.with_suffix(".log"), port, self.environment)
+        self.instances.append(instance)
+        return instance
+
     def start(self) -> Instance:
         """Start an instance and wait until it answers."""
-        path, port = self.configure()
-        instance = Instance(path, path.with_suffix(".log"), port)
-        self.instances.append(instance)
+        instance = self.spawn()
         eventually("the scheduler answers", lambda: instance.get("/health"))
         return instance
 
@@ -290,7 +304,12 @@ class Framework:
         """Run `pmml-worker scheduler --teardown`."""
         path, _ = self.configure()
         return subprocess.run(
-            [*SCHEDULER, str(path), "--teardown"], capture_output=True, text=True, check=False, timeout=60
+            [*SCHEDULER, str(path), "--teardown"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env=self.environment,
         )
 
 

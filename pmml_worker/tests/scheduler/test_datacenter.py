@@ -176,7 +176,7 @@ def test_a_wrong_secret_is_refused_with_a_message_and_an_exit_status(framework: 
     wrong.touch(mode=0o600)
     wrong.write_text("not-the-secret")
     framework.settings["secret_file"] = str(wrong)
-    instance = framework.start()
+    instance = framework.spawn()
     assert instance.process.wait(20) == os.EX_NOPERM
     framework.settings["secret_file"] = right
     log = instance.log.read_text()
