@@ -6,12 +6,12 @@ PLAY := $(BIN)/ansible-playbook
 # Variables for the playbooks: make up EXTRA="-e zookeeper_distribution=archive"
 EXTRA ?=
 MOLECULE ?= $(BIN)/molecule test --all
-SHELL_SCRIPTS := .ci/run tools/engine_down tools/venv
+SHELL_SCRIPTS := .ci/run tools/engine_down tools/image_tests tools/venv
 # Lint, tests and Ansible find each other's commands without an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint unit molecule artifacts artifacts-list readme lock venv clean
+.PHONY: help up down test lint unit images molecule artifacts artifacts-list readme lock venv clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -29,12 +29,14 @@ down: venv ## remove the local yard, its images, its secrets and the Docker Engi
 	@tools/engine_down
 	@rm -rf inventories/local/secrets
 
-test: ## lint, unit tests and Molecule
+test: ## lint, unit tests, the built package and image, and Molecule
 	@tools/stages.py --keep-going \
 		'requirements=tools/venv' \
 		'control machine=$(PLAY) playbooks/control.yml' \
 		'lint=$(MAKE) --no-print-directory lint' \
 		'unit=$(MAKE) --no-print-directory unit' \
+		'artifacts=$(PLAY) playbooks/artifacts.yml' \
+		'images=$(MAKE) --no-print-directory images' \
 		'molecule=$(MAKE) --no-print-directory molecule'
 
 lint: venv ## style, types, and whether what is generated is up to date
@@ -42,14 +44,19 @@ lint: venv ## style, types, and whether what is generated is up to date
 	ruff format --check .
 	mypy
 	cd pmml_worker && ruff check . && mypy
+	cd images/mesos && ruff check . && mypy .
+	cd images/pmml-worker && ruff check --config ../../pmml_worker/pyproject.toml build tests && mypy --strict build tests
 	yamllint --strict .
 	ansible-lint --offline --quiet
 	shellcheck $(SHELL_SCRIPTS)
 	tools/role_readme.py --check
 
-unit: venv ## unit tests of the tools, the Ansible modules, the Mesos helpers and the worker
+unit: venv ## unit tests of the house's tools and Ansible modules, and of the worker
 	pytest
 	cd pmml_worker && pytest
+
+images: venv ## test the package of Mesos and the image of the worker that `make artifacts` built
+	@tools/image_tests
 
 molecule: venv ## test every role on nodes of its own
 	$(MOLECULE)
