@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,6 +184,14 @@ def test_a_wrong_secret_is_refused_with_a_message_and_an_exit_status(framework: 
     assert "refused principal 'pmml-worker' and its secret (401" in log
     assert "secret_file" in log
     assert "not-the-secret" not in log
+
+
+def test_a_port_in_use_is_an_exit_status_of_its_own(framework: Framework) -> None:
+    path, port = framework.configure()
+    with socket.create_server(("127.0.0.1", port)):
+        instance = Instance(path, path.with_suffix(".log"), port, framework.environment)
+        assert instance.process.wait(20) == os.EX_UNAVAILABLE
+    assert "address already in use" in instance.log.read_text()
 
 
 def test_wrong_zookeeper_credentials_are_refused(framework: Framework, tmp_path: Path) -> None:
