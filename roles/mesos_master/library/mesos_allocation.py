@@ -44,7 +44,7 @@ def leader(url: str) -> str:
         open_url(f"{url}/redirect", follow_redirects="none", timeout=10)
     except HTTPError as response:
         if response.code == HTTPStatus.TEMPORARY_REDIRECT:
-            return urljoin(url, response.headers["Location"])
+            return str(urljoin(url, response.headers["Location"]))
         raise
     raise ValueError(f"{url}/redirect does not name a leader")
 
@@ -92,7 +92,7 @@ def differing(master: Master, weights: dict[str, Any], quota: dict[str, Any]) ->
     configs = master.call("GET_QUOTA").get("get_quota", {}).get("status", {}).get("configs", [])
     present_quota = {config["role"]: quota_config(config["role"], config) for config in configs}
     wanted = [quota_config(role, config or {}) for role, config in quota.items()]
-    none = {"guarantees": {}, "limits": {}}
+    none: dict[str, Amounts] = {"guarantees": {}, "limits": {}}
     new_quota = [
         config for config in wanted if config != present_quota.get(config["role"], {"role": config["role"], **none})
     ]
