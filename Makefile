@@ -47,7 +47,7 @@ lint: venv ## style, types, and whether what is generated is up to date
 	cd images/mesos && ruff check . && mypy .
 	cd images/pmml-worker && ruff check --config ../../pmml_worker/pyproject.toml build tests && mypy --strict build tests
 	yamllint --strict .
-	ansible-lint --offline --quiet
+	ansible-lint --offline -q
 	shellcheck $(SHELL_SCRIPTS)
 	tools/role_readme.py --check
 
