@@ -75,7 +75,7 @@ lock: venv ## renew requirements.txt from requirements.in
 		--no-emit-find-links --no-emit-trusted-host --extra http --extra scheduler --extra test \
 		--output-file requirements.txt requirements.in pmml_worker/pyproject.toml
 
-venv:
+venv: ## make .venv hold what requirements.txt pins
 	@tools/venv
 
 clean: ## remove the virtual environment and all caches

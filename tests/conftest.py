@@ -39,9 +39,8 @@ def play(tmp_path: Path) -> Callable[..., Run]:
         )
         assert done.stdout.startswith("{"), done.stderr
         report = json.loads(done.stdout)
-        results = [task["hosts"]["localhost"] for task in report["plays"][0]["tasks"]]
-        stats = report["stats"]["localhost"]
-        messages = [result["msg"] for result in results if result.get("failed")]
-        return Run(stats["changed"], stats["failures"], messages)
+        results = [(task["task"]["name"], task["hosts"]["localhost"]) for task in report["plays"][0]["tasks"]]
+        changed = [name for name, result in results if result.get("changed")]
+        return Run(changed, [result["msg"] for _, result in results if result.get("failed")])
 
     return run

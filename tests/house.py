@@ -12,6 +12,7 @@ HOUSE = Path(__file__).resolve().parents[1]
 class Run:
     """What ansible-playbook made of a play on this machine."""
 
-    changed: int
-    failed: int
+    changed: list[str]
+    """Names of the tasks that changed something, in order."""
     messages: list[str]
+    """Messages of the tasks that failed."""
