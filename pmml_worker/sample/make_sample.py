@@ -1,8 +1,8 @@
 """Make the sample: orders, a random forest grown on them, and what the forest predicts of each.
 
-Writes sample.tsv and sample.rf.xml beside itself. The case is that of Paco Nathan's 2013 talk: three binary variables of
-an order and a label; a forest of 50 trees in PMML 4.0, in the form in which R's packages randomForest and pmml write it.
-The column `predict` comes from the forest as grown here, in memory, never from the document or a PMML engine.
+Writes sample.tsv and sample.rf.xml beside itself. The case is that of Paco Nathan's 2013 talk: three binary variables
+of an order and a label; a forest of 50 trees in PMML 4.0, in the form in which R's packages randomForest and pmml write
+it. The column `predict` comes from the forest as grown here, in memory, never from the document or a PMML engine.
 
 Usage: python make_sample.py
 """
@@ -77,7 +77,7 @@ def predict(forest: list[Tree], values: Order) -> str:
     """The label that most trees give.
 
     Raises:
-        RuntimeError: as many trees say one as the other; another seed is needed, as engines may break ties as they like.
+        RuntimeError: as many trees say one as the other; take another seed, as engines may break ties as they like.
     """
     ones = sum(decide(tree, values) == "1" for tree in forest)
     if 2 * ones == len(forest):

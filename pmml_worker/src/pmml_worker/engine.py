@@ -124,8 +124,8 @@ class Model:
         """Score every row of a table.
 
         Args:
-            table: a pyarrow.Table, a pandas or Polars DataFrame, or a list of dicts. None, NaN and null are missing, and
-                so is a field that the table does not have. Columns of text are read as the field's declared type.
+            table: a pyarrow.Table, a pandas or Polars DataFrame, or a list of dicts. None, NaN and null are missing,
+                and so is a field that the table does not have. Columns of text are read as the field's declared type.
             errors: what to do with rows that the standard calls an error: `"raise"` a ScoringError at the first, or
                 `"collect"`: give nulls and tell the error in a column `_error`.
 
@@ -187,8 +187,8 @@ class Model:
             if field.name in self._targets:
                 column = _target_column(result, field.name, rows)
             if column is None:
-                column = from_texts([None] * rows) if field.data_type == "string" else constant(
-                    None, field.data_type, rows
+                column = (
+                    from_texts([None] * rows) if field.data_type == "string" else constant(None, field.data_type, rows)
                 )
             fault = first_fault(fault, column.fault)
             given[field.name] = column
@@ -201,9 +201,11 @@ class Model:
             for name, column in given.items()
         ]
         if errors == "collect":
-            texts = [None] * rows if fault is None else [
-                str(_error(faults, int(code), start + row)) if code else None for row, code in enumerate(fault)
-            ]
+            texts = (
+                [None] * rows
+                if fault is None
+                else [str(_error(faults, int(code), start + row)) if code else None for row, code in enumerate(fault)]
+            )
             arrays.append(pa.array(texts, pa.string()))
         return pa.table(arrays, schema=schema)
 

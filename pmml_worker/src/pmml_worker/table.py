@@ -361,4 +361,3 @@ def with_missing_texts(column: Column, missing: frozenset[str]) -> Column:
         return column
     gone = np.array([text in missing for text in column.categories], np.bool_)[column.values]
     return column.with_missing(gone)
-

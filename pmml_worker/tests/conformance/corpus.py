@@ -1,7 +1,7 @@
 """A corpus of cases: a document, input rows, and what the reference engine and the source itself give for them.
 
-A case is a folder with meta.json and model.pmml; input.csv with jpmml.csv (the reference's results at full precision) and
-expected.csv (the source's); fuzz_input.csv with fuzz_jpmml.csv (results, or the reference's error in column `_error`).
+A case is a folder with meta.json and model.pmml; input.csv with jpmml.csv (the reference's results at full precision)
+and expected.csv (the source's); fuzz_input.csv with fuzz_jpmml.csv (results, or the reference's error in `_error`).
 """
 
 import csv

@@ -32,7 +32,8 @@ def _print(fields: Iterable[Field]) -> None:
     rows = [(field.name, field.data_type, field.optype, _range(field)) for field in fields]
     widths = [max(len(row[column]) for row in rows) for column in range(3)] if rows else []
     for row in rows:
-        print("  " + "  ".join((*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3])).rstrip())
+        padded = [text.ljust(width) for text, width in zip(row[:3], widths, strict=True)]
+        print("  ".join(("", *padded, row[3])).rstrip())
 
 
 def _range(field: Field) -> str:

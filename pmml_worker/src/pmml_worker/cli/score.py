@@ -25,8 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="OUTPUT",
                         help="results; the suffix tells the format (default: standard output, in INPUT's format, "
                              "or as JSON lines if that is Parquet)")  # fmt: skip
-    parser.add_argument("--errors", choices=("raise", "collect"), default="raise",
-                        help="stop at the first row in error, or give it nulls and a column _error (default: raise)")
+    parser.add_argument(
+        "--errors",
+        choices=("raise", "collect"),
+        default="raise",
+        help="stop at the first row in error, or give it nulls and a column _error (default: raise)",
+    )
     parser.add_argument("--missing", action="append", metavar="TEXT",
                         help='text that stands for a missing value in CSV and TSV; may be given again (default: the '
                              'empty text and "NA")')  # fmt: skip

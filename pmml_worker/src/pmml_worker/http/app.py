@@ -161,4 +161,3 @@ def _score_text(kind: str, media_type: str) -> Callable[[Model, bytes], Response
         return Response(sink.getvalue(), media_type=media_type)
 
     return score
-

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmml_worker.errors import SchemaError
+from pmml_worker.errors import SchemaError, ScoringError
 from pmml_worker.models.predicate import Test, compile_predicate
 from pmml_worker.models.tree import (
     Forest,
@@ -17,17 +17,39 @@ from pmml_worker.models.tree import (
     leaf_table,
     lost_default_child,
 )
-from pmml_worker.schema.elements import MathContext, MiningModel, MultipleModelMethod, Segment, Segmentation, TreeModel, True_
-from pmml_worker.transform.column import Array, Bools, Codes, Column, Fault, Floats, blank, first_fault, from_texts
+from pmml_worker.schema.elements import (
+    DataType,
+    MathContext,
+    MiningModel,
+    MultipleModelMethod,
+    Segment,
+    Segmentation,
+    TreeModel,
+    True_,
+)
+from pmml_worker.transform.column import (
+    Array,
+    Bools,
+    Codes,
+    Column,
+    Fault,
+    Floats,
+    blank,
+    first_fault,
+    from_texts,
+    to_text,
+)
 from pmml_worker.transform.expressions import undefined
 from pmml_worker.transform.fields import TARGET_USAGE, is_plain
-from pmml_worker.transform.prediction import Prediction, TargetField, reorder, winner
+from pmml_worker.transform.prediction import Prediction, reorder, winner
 from pmml_worker.transform.scope import Environment, FieldType, Scope
 
 if TYPE_CHECKING:
     from pmml_worker.models.model import CompiledModel, Result
 
 _CHAINS = frozenset({"modelChain", "x-multiModelChain"})
+_VOTING = frozenset({"majorityVote", "weightedMajorityVote"})
+_SUMS = frozenset({"sum", "weightedSum"})
 _WEIGHTED = frozenset({
     "weightedMajorityVote", "weightedAverage", "weightedSum", "x-weightedSum", "x-weightedMedian",
 })  # fmt: skip
@@ -56,7 +78,7 @@ class Votes:
         values: shape (segments, rows): numbers, or indices of classes.
         classes: the classes that `values` are indices of and `tables` are of.
         tables: shape (segments, rows, classes): probabilities; None where segments tell only classes.
-        fault: codes of faults by row, or None.
+        faults: codes of faults by segment and row, shape (segments, rows), or None.
     """
 
     active: Bools
@@ -65,7 +87,7 @@ class Votes:
     values: Array
     classes: tuple[str, ...]
     tables: Array | None
-    fault: Codes | None
+    faults: Codes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +99,20 @@ class MissingPredictions:
 
     def missing(self, votes: Votes, method: MultipleModelMethod) -> Bools:
         """Shape (rows,): where they leave the whole without a prediction."""
-        nothing: Bools = ~votes.present.any(axis=0)
+        nothing: Bools = ~np.asarray(votes.present.any(axis=0))
         lacking = votes.active & ~votes.present
         if not lacking.any():
             return nothing
-        some: Bools = lacking.any(axis=0)
+        some: Bools = np.asarray(lacking.any(axis=0))
         if self.treatment == "returnMissing":
             return nothing | some
         weights = votes.weights if method in _WEIGHTED else np.ones_like(votes.weights)
         with np.errstate(all="ignore"):
             share = (weights * lacking).sum(axis=0) / (weights * votes.active).sum(axis=0)
         if self.treatment == "skipSegment":
-            return nothing | (some & (share > self.threshold))
-        if method in ("majorityVote", "weightedMajorityVote"):
-            return nothing | (some & (share > self.threshold)) | self._outvoted(votes, weights, lacking)
+            return np.asarray(nothing | (some & (share > self.threshold)))
+        if method in _VOTING:
+            return np.asarray(nothing | (some & (share > self.threshold)) | self._outvoted(votes, weights, lacking))
         return nothing | some
 
     def _outvoted(self, votes: Votes, weights: Floats, lacking: Bools) -> Bools:
@@ -165,7 +187,7 @@ def combine_classes(method: MultipleModelMethod, votes: Votes) -> Array:
     count = len(votes.classes)
     dtype = np.float64 if votes.tables is None else votes.tables.dtype
     total = np.zeros((rows, count), dtype)
-    if method in ("majorityVote", "weightedMajorityVote"):
+    if method in _VOTING:
         index = np.arange(rows)
         for value, weight, here in zip(votes.values, votes.weights, present, strict=True):
             chosen = index[here]
@@ -176,13 +198,13 @@ def combine_classes(method: MultipleModelMethod, votes: Votes) -> Array:
     assert votes.tables is not None
     tables = votes.tables
     match method:
-        case "average" | "weightedAverage" | "sum" | "weightedSum" | "x-weightedSum":
+        case "average" | "weightedAverage" | "x-weightedSum":
             mass = np.zeros((rows, 1), dtype)
             for table, weight, here in zip(tables, votes.weights, present, strict=True):
                 scale = np.where(here, weight if method in _WEIGHTED else 1.0, 0.0).astype(dtype)[:, None]
                 total += np.where(here[:, None], table, 0).astype(dtype) * scale
                 mass += scale
-            if method in ("sum", "weightedSum", "x-weightedSum"):
+            if method == "x-weightedSum":
                 return total
             with np.errstate(all="ignore"):
                 result: Array = total / mass
@@ -236,22 +258,22 @@ class MiningKernel:
         model: MiningModel,
         segmentation: Segmentation,
         environment: Environment,
-        targets: Sequence[TargetField],
-        classes: Sequence[str],
         compile_model: Callable[[Segment, Environment], CompiledModel],
     ) -> None:
         self.method = segmentation.multiple_model_method
         self.is_classification = model.function_name == "classification"
         self.context: MathContext = model.x_math_context
         self.element = str(segmentation)
-        self.classes = tuple(classes)
-        self.targets = tuple(targets)
         treatment = segmentation.x_missing_prediction_treatment or segmentation.missing_prediction_treatment
         threshold = segmentation.x_missing_threshold
-        self.missing = MissingPredictions(
-            treatment, segmentation.missing_threshold if threshold is None else threshold
-        )
-        self.fused = fuse(model, segmentation, environment, classes)
+        self.missing = MissingPredictions(treatment, segmentation.missing_threshold if threshold is None else threshold)
+        if not segmentation.segments:
+            raise SchemaError("<Segmentation> has no <Segment>", segmentation.line)
+        if self.method in (_SUMS if self.is_classification else _VOTING):
+            raise SchemaError(
+                f'multipleModelMethod "{self.method}" is not for {model.function_name}', segmentation.line
+            )
+        self.fused = fuse(model, segmentation, environment)
         self.environment = environment.inner()
         self.parts: list[_Part] = []
         if self.fused is not None:
@@ -269,8 +291,6 @@ class MiningKernel:
             )
             for name, field_type in compiled.own_outputs.items():
                 self.environment.fields[name] = field_type
-        if not self.parts:
-            raise SchemaError("<Segmentation> has no <Segment>", segmentation.line)
 
     @property
     def reaches(self) -> list[_Part]:
@@ -290,21 +310,18 @@ class MiningKernel:
     def score(self, scope: Scope) -> tuple[dict[str | None, Prediction], dict[str, Column]]:
         """Predict for a block of rows; also give the segments' output fields."""
         if self.fused is not None:
-            return {None: self._combine(self.fused.votes(scope), {})}, {}
+            return {None: self._combine(self.fused.votes(scope), {}, scope)}, {}
         if self.method in _CHAINS or self.method == "selectFirst":
             return self._select(scope)
-        results: list[tuple[_Part, Bools, Prediction | None]] = []
-        fault: Codes | None = None
+        results: list[_Vote] = []
         for part in self.parts:
             applies, trouble = self._applies(part, scope)
-            fault = first_fault(fault, trouble)
             result = self._run(part, applies, scope)
-            results.append((part, applies, None if result is None else _only(result)))
-        segments = {part.name: result for part, _, result in results if result is not None}
+            results.append(_Vote(part, applies, None if result is None else _only(result), trouble))
         if self.method == "selectAll":
-            return {None: self._all(results, scope, fault)}, {}
-        votes = self._stack(results, scope, fault)
-        return {None: self._combine(votes, segments)}, {}
+            return {None: self._all(results, scope)}, {}
+        segments = {vote.part.name: vote.prediction for vote in results if vote.prediction is not None}
+        return {None: self._combine(self._stack(results, scope), segments, scope)}, {}
 
     def _applies(self, part: _Part, scope: Scope) -> tuple[Bools, Codes | None]:
         if part.test is None:
@@ -360,9 +377,9 @@ class MiningKernel:
             if part not in reaches:
                 continue
             self._take_over(result, applies, predictions, outputs)
-        for name, prediction in predictions.items():
+        for target, prediction in predictions.items():
             value = prediction.value.with_fault(fault)
-            predictions[name] = replace(prediction, value=blank(value, given_up) if given_up.any() else value)
+            predictions[target] = replace(prediction, value=blank(value, given_up) if given_up.any() else value)
         if given_up.any():
             outputs = {name: blank(column, given_up) for name, column in outputs.items()}
         return {name: replace(item, segments=segments) for name, item in predictions.items()}, outputs
@@ -384,115 +401,136 @@ class MiningKernel:
                 outputs[output] = column.with_missing(gone)
         outputs.update(result.outputs)
 
-    def _all(
-        self, results: Sequence[tuple[_Part, Bools, Prediction | None]], scope: Scope, fault: Codes | None
-    ) -> Prediction:
+    def _all(self, results: Sequence[_Vote], scope: Scope) -> Prediction:
         """All predictions, written as a list."""
         texts: list[list[str]] = [[] for _ in range(scope.rows)]
-        for _, applies, prediction in results:
-            if prediction is None:
+        fault: Codes | None = None
+        for vote in results:
+            fault = first_fault(fault, vote.fault)
+            if vote.prediction is None:
                 continue
-            fault = first_fault(fault, prediction.value.fault)
-            for row, text in enumerate(prediction.value.texts()):
-                if applies[row]:
+            for row, text in enumerate(vote.prediction.value.texts()):
+                if vote.applies[row]:
                     texts[row].append(str(text) or "null")
         return Prediction(from_texts([f"[{', '.join(items)}]" for items in texts]).with_fault(fault))
 
     # Votes
 
-    def _stack(
-        self, results: Sequence[tuple[_Part, Bools, Prediction | None]], scope: Scope, fault: Codes | None
-    ) -> Votes:
-        rows = scope.rows
-        count = len(results)
-        active = np.stack([applies for _, applies, _ in results])
-        present = np.zeros((count, rows), np.bool_)
-        weights = np.empty((count, rows))
-        classes = tuple(
-            dict.fromkeys(
-                (
-                    *self.classes,
-                    *(name for _, _, item in results if item is not None for name in item.classes),
-                    *(
-                        name
-                        for _, _, item in results
-                        if item is not None and not item.classes
-                        for name in _labels(item.value)
-                    ),
-                )
-            )
-        )
+    def _stack(self, results: Sequence[_Vote], scope: Scope) -> Votes:
+        shape = (len(results), scope.rows)
+        active = np.stack([vote.applies for vote in results])
+        present = np.zeros(shape, np.bool_)
+        weights = np.empty(shape)
+        faults = np.zeros(shape, np.int32)
+        classes: dict[str, int] = {}
+        for vote in results:
+            if vote.prediction is not None and self.is_classification:
+                for name in vote.prediction.classes or to_text(vote.prediction.value).categories or ():
+                    classes.setdefault(name, len(classes))
         dtype = np.float32 if self.context == "float" else np.float64
-        values = np.zeros((count, rows), np.int64 if self.is_classification else dtype)
-        votes_only = self.method in ("majorityVote", "weightedMajorityVote")
+        values = np.zeros(shape, np.int64 if self.is_classification else dtype)
         tables = None
-        if self.is_classification and not votes_only:
-            tables = np.zeros((count, rows, len(classes)), dtype)
-        place = {name: position for position, name in enumerate(classes)}
-        for position, (part, applies, prediction) in enumerate(results):
-            weights[position] = part.weight
-            if part.weight_field is not None:
-                weights[position] = np.nan_to_num(scope.column(part.weight_field).floats())
-            if prediction is None:
+        if self.is_classification and self.method not in _VOTING:
+            tables = np.zeros((*shape, len(classes)), dtype)
+        for position, vote in enumerate(results):
+            weights[position] = vote.part.weight
+            if vote.part.weight_field is not None:
+                weights[position] = np.nan_to_num(scope.column(vote.part.weight_field).floats())
+            if vote.fault is not None:
+                faults[position] = vote.fault
+            if vote.prediction is None:
                 continue
-            value = prediction.value
-            present[position] = applies & ~value.is_missing()
-            fault = first_fault(fault, value.fault)
+            value = vote.prediction.value
+            present[position] = vote.applies & ~value.is_missing()
             if not self.is_classification:
-                values[position] = _number(value, part.element)
+                if value.categories is not None:
+                    raise ScoringError("a segment of a regression predicts texts", element=vote.part.element)
+                values[position] = value.values
                 continue
-            table = np.array([place.get(text, 0) for text in _labels(value)], np.int64)
-            values[position] = table[_label_codes(value)]
-            if tables is not None:
-                own = reorder(prediction, classes)
-                if own is None:
-                    code = scope.faults.add(
-                        Fault("a segment tells no probabilities, only its decision", None, None, part.element)
-                    )
-                    fault = first_fault(fault, np.where(present[position], code, 0).astype(np.int32))
-                else:
-                    tables[position] = own
-        return Votes(active, present, weights, values, classes, tables, fault)
+            text = to_text(value)
+            places = np.array([classes.get(name, 0) for name in text.categories or ("",)], np.int64)
+            values[position] = places[text.values]
+            if tables is None:
+                continue
+            own = reorder(vote.prediction, tuple(classes))
+            told = np.zeros(scope.rows, np.bool_) if own is None else ~np.isnan(own).any(axis=1)
+            if own is not None:
+                tables[position] = own
+            silent = present[position] & ~told & (faults[position] == 0)
+            if silent.any():
+                message = "a segment tells no probabilities, only its decision"
+                code = scope.faults.add(Fault(message, None, None, vote.part.element))
+                faults[position] = np.where(silent, code, faults[position])
+        return Votes(active, present, weights, values, tuple(classes), tables, faults if faults.any() else None)
 
-    def _combine(self, votes: Votes, segments: dict[str, Prediction]) -> Prediction:
+    def _combine(self, votes: Votes, segments: dict[str, Prediction], scope: Scope) -> Prediction:
         missing = self.missing.missing(votes, self.method)
+        fault = self._fault(votes, missing, scope)
         absent = missing if missing.any() else None
         if not self.is_classification:
             numbers = combine_numbers(self.method, votes)
-            data_type = "float" if numbers.dtype == np.float32 else "double"
-            value = Column("float" if data_type == "float" else "double", numbers, absent, fault=votes.fault)
-            return Prediction(value, segments=segments)
+            data_type: DataType = "float" if numbers.dtype == np.float32 else "double"
+            return Prediction(Column(data_type, numbers, absent, fault=fault), segments=segments)
         table = combine_classes(self.method, votes)
-        value = winner(np.nan_to_num(table, nan=-1.0), votes.classes, absent).with_fault(votes.fault)
+        if self.method in _VOTING:
+            value = Column("string", elect(table, votes), absent, votes.classes or ("",), None, fault)
+        else:
+            value = winner(np.nan_to_num(table, nan=-1.0), votes.classes, absent).with_fault(fault)
         return Prediction(value, votes.classes, table, segments=segments)
+
+    def _fault(self, votes: Votes, missing: Bools, scope: Scope) -> Codes | None:
+        """The first fault of each row; with returnMissing, none that comes after a missing prediction."""
+        fault: Codes | None = None
+        if votes.faults is not None:
+            fault = np.zeros(scope.rows, np.int32)
+            open_rows = np.ones(scope.rows, np.bool_)
+            for active, present, codes in zip(votes.active, votes.present, votes.faults, strict=True):
+                fault = np.where(open_rows & (fault == 0), codes, fault)
+                if self.missing.treatment == "returnMissing":
+                    open_rows &= present | ~active | (codes != 0)
+        if self.method in _VOTING:
+            empty = votes.active.any(axis=0) & ~votes.present.any(axis=0) & (self.missing.treatment != "returnMissing")
+            if self.missing.threshold < 1.0:
+                empty &= ~missing
+            if empty.any():
+                code = scope.faults.add(Fault("no segment has a prediction to vote with", None, None, self.element))
+                fault = first_fault(fault, np.where(empty, code, 0).astype(np.int32))
+        return fault
+
+
+@dataclass(frozen=True, slots=True)
+class _Vote:
+    """What one segment says: where it applies, its prediction if it applies anywhere, and faults by row."""
+
+    part: _Part
+    applies: Bools
+    prediction: Prediction | None
+    trouble: Codes | None
+
+    @property
+    def fault(self) -> Codes | None:
+        """Codes of faults of the segment's predicate or else of its model."""
+        own = None if self.prediction is None else self.prediction.value.fault
+        return first_fault(self.trouble, own)
+
+
+def elect(table: Array, votes: Votes) -> Codes:
+    """The class with most votes; among equals the one that was voted for first."""
+    best: Codes = np.asarray(table.argmax(axis=1), np.int32)
+    if not table.shape[1]:
+        return np.zeros(len(table), np.int32)
+    tied = table == table.max(axis=1, keepdims=True)
+    for row in np.flatnonzero(tied.sum(axis=1) > 1):
+        for value, here in zip(votes.values[:, row], votes.present[:, row], strict=True):
+            if here and tied[row, value]:
+                best[row] = value
+                break
+    return best
 
 
 def _only(result: Result) -> Prediction:
     """The prediction of a segment that has one target."""
     return next(reversed(result.predictions.values()))
-
-
-def _labels(value: Column) -> Sequence[str]:
-    if value.categories is not None:
-        return value.categories
-    return to_labels(value)[1]
-
-
-def _label_codes(value: Column) -> Array:
-    return value.values if value.categories is not None else to_labels(value)[0]
-
-
-def to_labels(value: Column) -> tuple[Array, Sequence[str]]:
-    """A column's values as codes and the texts that they stand for."""
-    text = value.texts()
-    names, codes = np.unique(text.astype(str), return_inverse=True)
-    return codes, [str(name) for name in names]
-
-
-def _number(value: Column, element: str) -> Array:
-    if value.categories is not None:
-        raise SchemaError(f"{element}: the segment predicts texts, but its MiningModel is a regression")
-    return value.values
 
 
 # --- Forests ---------------------------------------------------------------------------------------------------------
@@ -501,11 +539,9 @@ def _number(value: Column, element: str) -> Array:
 class FusedForest:
     """Segments that are all trees over the same fields, stepped through together."""
 
-    def __init__(
-        self, forest: Forest, options: TreeOptions, weights: Floats, classes: Sequence[str], element: str
-    ) -> None:
+    def __init__(self, forest: Forest, options: TreeOptions, weights: Floats, element: str) -> None:
         self.forest = forest
-        self.table = leaf_table(forest.leaves, options, classes)
+        self.table = leaf_table(forest.leaves, options)
         self.weights = weights
         self.element = element
 
@@ -513,23 +549,17 @@ class FusedForest:
         """What the trees predict for a block of rows."""
         ends, met = self.forest.ends(scope)
         faults = lost_default_child(ends, met, scope, self.element)
-        fault: Codes | None = None
-        if faults is not None:
-            for tree in faults:
-                fault = first_fault(fault, tree)
         table = self.table
         present = ~table.missing[ends]
         weights = np.broadcast_to(self.weights[:, None], ends.shape)
         if table.score is not None:
-            return Votes(np.ones_like(present), present, weights, table.score[ends], (), None, fault)
+            return Votes(np.ones_like(present), present, weights, table.score[ends], (), None, faults)
         values = table.label[ends]
         tables = None if table.probabilities is None else table.probabilities[ends]
-        return Votes(np.ones_like(present), present, weights, values, table.classes, tables, fault)
+        return Votes(np.ones_like(present), present, weights, values, table.classes, tables, faults)
 
 
-def fuse(
-    model: MiningModel, segmentation: Segmentation, environment: Environment, classes: Sequence[str]
-) -> FusedForest | None:
+def fuse(model: MiningModel, segmentation: Segmentation, environment: Environment) -> FusedForest | None:
     """Make one forest of the segments, if each is a plain tree that always applies; else None."""
     method = segmentation.multiple_model_method
     segments = segmentation.segments
@@ -553,12 +583,14 @@ def fuse(
         return None
     if first.context != model.x_math_context:
         return None
-    if first.is_classification and method not in ("majorityVote", "weightedMajorityVote") and any(
-        leaf.node is not None and not leaf.node.distribution for leaf in builder.leaves
+    if (
+        first.is_classification
+        and method not in _VOTING
+        and any(leaf.node is not None and not leaf.node.distribution for leaf in builder.leaves)
     ):
         return None
     weights = np.array([segment.weight for segment in segments])
-    return FusedForest(Forest(builder), first, weights, classes, str(segmentation))
+    return FusedForest(Forest(builder), first, weights, str(segmentation))
 
 
 def _names_segments(model: MiningModel) -> bool:
@@ -573,9 +605,7 @@ def is_plain_tree(segment: Segment, tree: TreeModel, environment: Environment) -
         and tree.targets is None
         and tree.output is None
         and (tree.local_transformations is None or not tree.local_transformations.derived_fields)
-        and all(
-            is_plain(field) or field.usage_type in TARGET_USAGE for field in tree.mining_schema.fields
-        )
+        and all(is_plain(field) or field.usage_type in TARGET_USAGE for field in tree.mining_schema.fields)
         and not _embeds(tree)
     )
 
@@ -599,4 +629,3 @@ def tree_options(tree: TreeModel) -> TreeOptions:
         tree.no_true_child_strategy,
         tree.x_math_context,
     )
-

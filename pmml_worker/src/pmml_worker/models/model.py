@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from pmml_worker.errors import SchemaError
 from pmml_worker.models.mining import MiningKernel, tree_options
 from pmml_worker.models.regression import RegressionKernel
@@ -26,6 +24,7 @@ from pmml_worker.schema.elements import (
     Segment,
     Segmentation,
     Target,
+    TextIndex,
     TreeModel,
     True_,
 )
@@ -89,8 +88,9 @@ def compile_derived(derived: tuple[DerivedField, ...], environment: Environment)
 def refuse_circles(derived: tuple[DerivedField, ...]) -> None:
     """Raise SchemaError if a derived field depends on itself."""
     fields = {field.name: field for field in derived}
-    needs = {name: [other for other in references(field.expression) if other in fields]
-             for name, field in fields.items()}
+    needs = {
+        name: [other for other in references(field.expression) if other in fields] for name, field in fields.items()
+    }
     done: set[str] = set()
     for start in fields:
         path: list[str] = []
@@ -117,11 +117,14 @@ def references(expression: object) -> list[str]:
     stack = [expression]
     while stack:
         item = stack.pop()
-        name = getattr(item, "field", None)
-        if isinstance(name, str):
-            names.append(name)
+        for attribute in ("field", "text_field"):
+            name = getattr(item, attribute, None)
+            if isinstance(name, str):
+                names.append(name)
         for part in ("arguments", "field_column_pairs"):
             stack.extend(getattr(item, part, ()))
+        if isinstance(item, TextIndex):
+            stack.append(item.term)
     return names
 
 
@@ -156,7 +159,9 @@ class CompiledModel:
         context = OutputContext(self.function, self.targets, self.target_elements, document.fields)
         self.output: list[CompiledOutput] = compile_output(model.output, context, environment)
         self.own_outputs: dict[str, FieldType] = {item.element.name: item.type for item in self.output}
-        self.told = frozenset(item.element.name for item in self.output if item.element.feature == "predictedValue")
+        self.told = frozenset(
+            item.element.name for item in self.output if item.element.feature in ("predictedValue", "entityId")
+        )
         self.outputs: dict[str, FieldType] = {**nested, **self.own_outputs}
 
     def _targets(self, outer: Environment) -> tuple[TargetField, ...]:
@@ -170,18 +175,14 @@ class CompiledModel:
         self, document: Document, environment: Environment, outermost: bool
     ) -> tuple[Kernel, dict[str, FieldType]]:
         model = self.model
-        classes: tuple[str, ...] = ()
-        name = self.targets[0].name
-        if self.function == "classification" and name in document.fields:
-            values = document.fields[name].values
-            classes = tuple(value.value for value in values if value.property == "valid")
         match model:
             case TreeModel():
+
                 def embed(inner: DecisionTree | Regression) -> Callable[[Scope], Prediction]:
                     compiled = CompiledModel(stand_alone(inner), document, environment, False)
                     return lambda scope: next(iter(compiled.evaluate(scope).predictions.values()))
 
-                tree = TreeKernel(model.node, tree_options(model), environment, classes, str(model), embed)
+                tree = TreeKernel(model.node, tree_options(model), environment, str(model), embed)
                 return (lambda scope: ({None: tree.score(scope)}, {})), {}
             case RegressionModel():
                 regression = RegressionKernel(model, environment, self.targets[0])
@@ -192,7 +193,7 @@ class CompiledModel:
                 def compile_segment(segment: Segment, inner: Environment) -> CompiledModel:
                     return CompiledModel(segment.model, document, inner, False)
 
-                mining = MiningKernel(model, segmentation, environment, self.targets, classes, compile_segment)
+                mining = MiningKernel(model, segmentation, environment, compile_segment)
                 return mining.score, mining.outputs
 
     def evaluate(self, outer: Scope) -> Result:
@@ -214,7 +215,12 @@ class CompiledModel:
                 told.declare(name, column)
             outputs = dict(outputs)
             for item in self.output:
-                outputs[item.element.name] = item.column(predictions, told)
+                outputs[item.element.name] = column = item.column(predictions, told)
+                if column.fault is not None:
+                    predictions = {
+                        name: replace(prediction, value=prediction.value.with_fault(column.fault))
+                        for name, prediction in predictions.items()
+                    }
         return Result(predictions, outputs)
 
 

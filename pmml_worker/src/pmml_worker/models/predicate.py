@@ -10,7 +10,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pmml_worker.errors import SchemaError
-from pmml_worker.schema.elements import CompoundPredicate, DataType, False_, Predicate, SimplePredicate, SimpleSetPredicate, True_
+from pmml_worker.schema.elements import (
+    CompoundPredicate,
+    DataType,
+    False_,
+    Predicate,
+    SimplePredicate,
+    SimpleSetPredicate,
+    True_,
+)
 from pmml_worker.transform.column import Bools, Codes, Column, Ints, either, first_fault
 from pmml_worker.transform.expressions import equals, parse_or_refuse
 from pmml_worker.transform.scope import Environment, FieldType, Scope
@@ -39,9 +47,12 @@ class Truth:
 
     def take(self, rows: Ints) -> Truth:
         """The truth of some rows."""
-        parts = (self.unknown, self.fault, self.surrogate)
-        unknown, fault, surrogate = (None if part is None else part[rows] for part in parts)
-        return Truth(self.true[rows], unknown, fault, surrogate)
+        return Truth(
+            self.true[rows],
+            None if self.unknown is None else self.unknown[rows],
+            None if self.fault is None else self.fault[rows],
+            None if self.surrogate is None else self.surrogate[rows],
+        )
 
 
 Test: TypeAlias = Callable[[Scope], Truth]

@@ -19,7 +19,7 @@ from pmml_worker.transform.column import (
     first_fault,
 )
 from pmml_worker.transform.expressions import compile_expression, equals, parse_or_refuse
-from pmml_worker.transform.functions import normal_cdf
+from pmml_worker.transform.functions import exp, normal_cdf
 from pmml_worker.transform.prediction import Prediction, TargetField, winner
 from pmml_worker.transform.scope import Environment, Evaluate, Scope
 
@@ -32,10 +32,14 @@ class _Sum:
     missing: Bools | None = None
     fault: Codes | None = None
 
-    def use(self, column: Column) -> None:
-        """Take over what a predictor lacks."""
-        self.missing = either(self.missing, column.missing)
-        self.fault = first_fault(self.fault, column.fault)
+    def use(self, column: Column, allows_missing: bool = False) -> None:
+        """Take over what a predictor lacks; where an earlier one is missing, later ones are not asked."""
+        fault = column.fault
+        if fault is not None and self.missing is not None:
+            fault = np.where(self.missing, 0, fault).astype(np.int32)
+        self.fault = first_fault(self.fault, fault)
+        if not allows_missing:
+            self.missing = either(self.missing, column.missing)
 
 
 Term: TypeAlias = Callable[[Scope, _Sum], None]
@@ -47,9 +51,10 @@ def _numeric(evaluate: Evaluate, name: str, element: str, exponent: int, coeffic
         dtype = total.values.dtype.type
         values = column.values.astype(total.values.dtype)
         total.use(column)
-        if exponent != 1:
-            values = np.power(values, dtype(exponent))
-        total.values += dtype(coefficient) * values
+        with np.errstate(all="ignore"):
+            if exponent != 1:
+                values = np.power(values, dtype(exponent))
+            total.values += dtype(coefficient) * values
 
     return add
 
@@ -60,7 +65,7 @@ def _categorical(name: str, text: str, line: int, coefficient: float) -> Term:
         hit = equals(column, parse_or_refuse(text, column.data_type, "value", line))
         if column.missing is not None:
             hit = hit & ~column.missing
-        total.fault = first_fault(total.fault, column.fault)
+        total.use(column, allows_missing=True)
         total.values += np.where(hit, total.values.dtype.type(coefficient), total.values.dtype.type(0))
 
     return add
@@ -101,10 +106,14 @@ class _Table:
             self.terms.append(_product(factors, term.coefficient))
 
     def evaluate(self, scope: Scope, context: MathContext) -> _Sum:
-        """The sum of the terms, in double or single precision, missing where a numeric predictor is."""
-        total = _Sum(np.full(scope.rows, self.intercept, np.float32 if context == "float" else np.float64))
+        """The sum of the terms, in double or single precision, missing where a numeric predictor is.
+
+        The intercept comes last, as in the engines that results are compared with; the order shows in the last place.
+        """
+        total = _Sum(np.zeros(scope.rows, np.float32 if context == "float" else np.float64))
         for term in self.terms:
             term(scope, total)
+        total.values += total.values.dtype.type(self.intercept)
         return total
 
 
@@ -118,17 +127,17 @@ def inverse_link(method: NormalizationMethod, values: Array) -> Array:
     with np.errstate(over="ignore"):
         match method:
             case "logit" | "softmax":
-                result = one / (one + np.exp(-values))
+                result = one / (one + exp(-values))
             case "probit":
                 result = normal_cdf(values)
             case "cloglog":
-                result = one - np.exp(-np.exp(values))
+                result = one - exp(-exp(values))
             case "loglog":
-                result = np.exp(-np.exp(-values))
+                result = exp(-exp(-values))
             case "cauchit":
                 result = 0.5 + np.arctan(values.astype(np.float64)) / np.pi
             case "exp":
-                result = np.exp(values)
+                result = exp(values)
             case "none" | "simplemax":
                 result = values
     return np.asarray(result, values.dtype)
@@ -136,7 +145,7 @@ def inverse_link(method: NormalizationMethod, values: Array) -> Array:
 
 def softmax(values: Array) -> Array:
     """exp(y) / sum of exp(y), each row's largest y taken off beforehand; shape (rows, classes)."""
-    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    powers = exp(values - values.max(axis=1, keepdims=True))
     return divide_by_sum(powers)
 
 
@@ -182,13 +191,13 @@ class RegressionKernel:
             total = sums[0]
             with np.errstate(all="ignore"):
                 values = inverse_link(self.method, total.values)
-            return Prediction(Column("float" if data_type == "float" else "double", values, total.missing,
-                                     fault=total.fault))
-        missing: Bools | None = None
-        fault: Codes | None = None
+            return Prediction(
+                Column("float" if data_type == "float" else "double", values, total.missing, fault=total.fault)
+            )
+        whole = _Sum(sums[0].values)
         for total in sums:
-            missing = either(missing, total.missing)
-            fault = first_fault(fault, total.fault)
+            whole.use(Column("double", total.values, total.missing, fault=total.fault))
+        missing, fault = whole.missing, whole.fault
         with np.errstate(all="ignore"):
             table = self.probabilities(np.stack([total.values for total in sums], axis=1))
         undefined = ~np.isfinite(table).all(axis=1)

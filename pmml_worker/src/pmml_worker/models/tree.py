@@ -197,7 +197,8 @@ class ForestBuilder:
         names = node_names(root)
         null = -1 - _NULL
         # One test per child, tried in order. `after` is where a false outcome leads; a node's tests are made from its
-        # last child to its first, so that it is known by then. Nodes wait on a stack: trees may be deeper than Python's.
+        # last child to its first, so that it is known by then. Nodes wait on a stack of our own: trees may be deeper
+        # than Python's.
         entry: dict[int, int] = {}
         ends: dict[int, int] = {}
         order: list[tuple[Node, Node | None]] = []
@@ -242,8 +243,11 @@ class ForestBuilder:
             test = self._test(predicate)
             when_false = after
             # The complement of the next sibling's test: where this one is false, that one is true.
-            if following is not None and following_jump is not None and test[:3] == following[:3] and (
-                test[3] != following[3]
+            if (
+                following is not None
+                and following_jump is not None
+                and test[:3] == following[:3]
+                and (test[3] != following[3])
             ):
                 when_false = following_jump.targets[0] if following[3] else following_jump.targets[1]
             after = self._jump(test, entry[id(child)], when_false, after if unknown is None else unknown)
@@ -351,9 +355,7 @@ class Forest:
             )
         return result - self.tests, met
 
-    def _walk(
-        self, roots: Ints, matrix: Floats, faults: Codes | None, met: Codes | None, has_missing: bool
-    ) -> Ints:
+    def _walk(self, roots: Ints, matrix: Floats, faults: Codes | None, met: Codes | None, has_missing: bool) -> Ints:
         """Step rows through some trees until all have come to an end; return their states, shape (trees, rows)."""
         rows, width = matrix.shape
         values = matrix.ravel()
@@ -415,8 +417,8 @@ class LeafTable:
     entities: tuple[str, ...]
 
 
-def leaf_table(leaves: Sequence[_Leaf], options: TreeOptions, classes: Sequence[str]) -> LeafTable:
-    """Tabulate the leaves; `classes` are those known beforehand, in their order.
+def leaf_table(leaves: Sequence[_Leaf], options: TreeOptions) -> LeafTable:
+    """Tabulate the leaves.
 
     Raises:
         SchemaError: a score is no number though the tree is a regression.
@@ -438,7 +440,7 @@ def leaf_table(leaves: Sequence[_Leaf], options: TreeOptions, classes: Sequence[
                     ) from None
                 missing[index] = False
         return LeafTable(missing, score, label, (), None, None, entities)
-    names = {name: position for position, name in enumerate(classes)}
+    names: dict[str, int] = {}
     for leaf in leaves:
         if leaf.node is not None:
             for part in leaf.node.distribution:
@@ -480,8 +482,8 @@ def probability_row(node: Node, names: Mapping[str, int], dtype: type) -> tuple[
     """
     if not node.distribution:
         return None
-    probability = np.zeros(len(names), dtype)
-    confidence = np.zeros(len(names), dtype)
+    probability: Array = np.zeros(len(names), dtype)
+    confidence: Array = np.zeros(len(names), dtype)
     total = sum(part.record_count or 0.0 for part in node.distribution)
     for part in node.distribution:
         share = part.probability
@@ -505,7 +507,6 @@ class TreeKernel:
         root: Node,
         options: TreeOptions,
         environment: Environment,
-        classes: Sequence[str],
         element: str,
         embed: Embed,
     ) -> None:
@@ -514,12 +515,12 @@ class TreeKernel:
         self.walker: _Walker | None = None
         self.forest: Forest | None = None
         if options.splits_rows:
-            self.walker = _Walker(root, options, environment, classes)
+            self.walker = _Walker(root, options, environment)
             return
         builder = ForestBuilder(environment)
         builder.add(root, options)
         self.forest = Forest(builder)
-        self.table = leaf_table(self.forest.leaves, options, classes)
+        self.table = leaf_table(self.forest.leaves, options)
         self.embedded = {
             index: embed(leaf.node.embedded[0])
             for index, leaf in enumerate(self.forest.leaves)
@@ -581,7 +582,7 @@ class _Walker:
     "missingValueStrategy", "missingValuePenalty").
     """
 
-    def __init__(self, root: Node, options: TreeOptions, environment: Environment, classes: Sequence[str]) -> None:
+    def __init__(self, root: Node, options: TreeOptions, environment: Environment) -> None:
         self.root = root
         self.options = options
         self.tests: dict[int, Test] = {}
@@ -594,7 +595,7 @@ class _Walker:
             leaves.append(_Leaf(node, self.names[id(node)]))
             stack.extend(reversed(node.nodes))
         self.index = {id(leaf.node): position for position, leaf in enumerate(leaves)}
-        self.table = leaf_table(leaves, options, classes)
+        self.table = leaf_table(leaves, options)
 
     def score(self, scope: Scope) -> Prediction:
         """Predict for a block of rows."""
@@ -666,8 +667,9 @@ class _Walker:
                             fault[at[unknown]] = code
                     case "weightedConfidence" | "aggregateNodes":
                         split[at[unknown]] = True
-                        self._follow_all(node.nodes[position:], at[unknown], weight[unknown], last, scope, truths,
-                                         stack)
+                        self._follow_all(
+                            node.nodes[position:], at[unknown], weight[unknown], last, scope, truths, stack
+                        )
                     case _:
                         pass
             if self.options.no_true_child == "returnLastPrediction":
@@ -678,7 +680,8 @@ class _Walker:
         """What a leaf adds for each class: its confidences, or all to its score."""
         table = self.table.confidences if self.options.strategy != "aggregateNodes" else self.table.probabilities
         if table is not None and not np.isnan(table[index]).any():
-            return table[index].astype(np.float64)
+            told: Array = table[index].astype(np.float64)
+            return told
         row = np.zeros(len(self.table.classes))
         row[self.table.label[index]] = 1.0
         return row
@@ -690,8 +693,14 @@ class _Walker:
         return found
 
     def _follow_all(
-        self, children: Sequence[Node], at: Ints, weight: Floats, last: Node | None, scope: Scope,
-        truths: dict[int, Truth], stack: list[tuple[Node, Ints, Floats, Node | None]],
+        self,
+        children: Sequence[Node],
+        at: Ints,
+        weight: Floats,
+        last: Node | None,
+        scope: Scope,
+        truths: dict[int, Truth],
+        stack: list[tuple[Node, Ints, Floats, Node | None]],
     ) -> None:
         """Send rows on to all children that are not false, weighted by record counts."""
         open_to = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, dataclass_transform
+from typing import ClassVar, Literal, TypeAlias, TypeVar, dataclass_transform
 
 DataType: TypeAlias = Literal[
     "string", "integer", "float", "double", "boolean", "date", "time", "dateTime", "timeSeconds",
@@ -32,11 +32,6 @@ MiningFunction: TypeAlias = Literal[
 """What a model predicts (GeneralStructure)."""
 
 
-def _x(name: str, default: Any = None) -> Any:
-    """An attribute whose name in XML does not follow from its name in Python."""
-    return field(default=default, metadata={"xml": name})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Element:
     """Any element: `line` is where its start tag stands in the document, counted from 1."""
@@ -50,11 +45,11 @@ class Element:
         return f"{self.TAG or type(self).__name__}, line {self.line}"
 
 
-_E = TypeVar("_E", bound=type[Element])
+_E = TypeVar("_E", bound=Element)
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False, field_specifiers=(field, _x))
-def _element(cls: _E) -> _E:
+@dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False, field_specifiers=(field,))
+def _element(cls: type[_E]) -> type[_E]:
     return dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)(cls)
 
 
@@ -213,7 +208,38 @@ class Apply(Element):
     arguments: tuple[Expression, ...] = ()
 
 
-Expression: TypeAlias = FieldRef | Constant | NormContinuous | NormDiscrete | Discretize | MapValues | Apply
+LocalTermWeights: TypeAlias = Literal["termFrequency", "binary", "logarithmic", "augmentedNormalizedTermFrequency"]
+
+
+@_element
+class TextIndexNormalization(Element):
+    """Replacements that a text goes through before terms are counted in it."""
+
+    in_field: str = "string"
+    out_field: str = "stem"
+    regex_field: str = "regex"
+    recursive: bool = False
+    is_case_sensitive: bool | None = None
+    table: InlineTable | None = None
+
+
+@_element
+class TextIndex(Element):
+    """How often a term occurs in a text."""
+
+    text_field: str
+    local_term_weights: LocalTermWeights = "termFrequency"
+    is_case_sensitive: bool = False
+    max_levenshtein_distance: int = 0
+    count_hits: Literal["allHits", "bestHits"] = "allHits"
+    word_separator_character_r_e: str = field(default=r"\s+", metadata={"xml": "wordSeparatorCharacterRE"})
+    x_word_r_e: str | None = field(default=None, metadata={"xml": "x-wordRE"})
+    tokenize: bool = True
+    normalizations: tuple[TextIndexNormalization, ...] = ()
+    term: Expression
+
+
+Expression: TypeAlias = FieldRef | Constant | NormContinuous | NormDiscrete | Discretize | MapValues | Apply | TextIndex
 
 
 @_element
@@ -350,7 +376,7 @@ class MiningField(Element):
     ) = None
     invalid_value_treatment: Literal["returnInvalid", "asIs", "asMissing", "asValue"] | None = None
     invalid_value_replacement: str | None = None
-    x_invalid_value_replacement: str | None = _x("x-invalidValueReplacement")
+    x_invalid_value_replacement: str | None = field(default=None, metadata={"xml": "x-invalidValueReplacement"})
 
 
 @_element
@@ -456,7 +482,7 @@ class _Model(Element):
     function_name: MiningFunction
     algorithm_name: str | None = None
     is_scorable: bool = True
-    x_math_context: MathContext = _x("x-mathContext", "double")
+    x_math_context: MathContext = field(default="double", metadata={"xml": "x-mathContext"})
     mining_schema: MiningSchema
     output: Output | None = None
     targets: Targets | None = None
@@ -631,10 +657,10 @@ class Segmentation(Element):
     multiple_model_method: MultipleModelMethod
     missing_prediction_treatment: Literal["returnMissing", "skipSegment", "continue"] = "continue"
     missing_threshold: float = 1.0
-    x_missing_prediction_treatment: Literal["returnMissing", "skipSegment", "continue"] | None = _x(
-        "x-missingPredictionTreatment"
+    x_missing_prediction_treatment: Literal["returnMissing", "skipSegment", "continue"] | None = field(
+        default=None, metadata={"xml": "x-missingPredictionTreatment"}
     )
-    x_missing_threshold: float | None = _x("x-missingThreshold")
+    x_missing_threshold: float | None = field(default=None, metadata={"xml": "x-missingThreshold"})
     segments: tuple[Segment, ...]
 
 
@@ -665,5 +691,3 @@ class PMML(Element):
     data_dictionary: DataDictionary
     transformation_dictionary: TransformationDictionary | None = None
     models: tuple[Model, ...] = ()
-
-

@@ -5,7 +5,6 @@ import types
 import typing
 import xml.parsers.expat
 from collections.abc import Callable
-from functools import cache
 from typing import IO, Any
 
 from pmml_worker.errors import SchemaError
@@ -74,8 +73,18 @@ def _members(hint: Any) -> list[Any]:
     return [] if hint is type(None) else [hint]
 
 
-@cache
+_SPECS: dict[type[Element], _Spec] = {}
+
+
 def _spec(cls: type[Element]) -> _Spec:
+    """The specification of an element class, made when first asked for."""
+    found = _SPECS.get(cls)
+    if found is None:
+        found = _SPECS[cls] = _make_spec(cls)
+    return found
+
+
+def _make_spec(cls: type[Element]) -> _Spec:
     hints = typing.get_type_hints(cls, vars(elements))
     attributes: dict[str, tuple[str, Callable[[str], Any]]] = {}
     children: dict[str, tuple[str, bool, type[Element]]] = {}

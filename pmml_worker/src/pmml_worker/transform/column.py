@@ -115,7 +115,7 @@ class Column:
         if self.missing is not None and self.missing[row]:
             return None
         if self.categories is not None:
-            return self.categories[self.values[row]]
+            return self.categories[int(self.values[row])]
         value: Scalar = self.values[row].item()
         return value
 

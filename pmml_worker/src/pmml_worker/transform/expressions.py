@@ -1,5 +1,6 @@
 """Expressions compiled to functions of a scope (Transformations, Functions)."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from pmml_worker.schema.elements import (
     MapValues,
     NormContinuous,
     NormDiscrete,
+    TextIndex,
 )
 from pmml_worker.transform import functions
 from pmml_worker.transform.column import (
@@ -34,6 +36,7 @@ from pmml_worker.transform.column import (
     to_text,
 )
 from pmml_worker.transform.scope import Environment, Evaluate, FieldType, Scope
+from pmml_worker.transform.text import TermIndex
 from pmml_worker.transform.values import Scalar, parse
 
 
@@ -70,6 +73,8 @@ def compile_expression(expression: Expression, environment: Environment) -> Eval
             return _map_values(expression, environment)
         case Apply():
             return _apply(expression, environment)
+        case TextIndex():
+            return _text_index(expression, environment)
 
 
 def compile_typed(expression: Expression, data_type: DataType | None, environment: Environment, name: str) -> Evaluate:
@@ -138,7 +143,8 @@ def _norm_continuous(element: NormContinuous, environment: Environment) -> Evalu
         values = source.floats()
         segment = np.clip(np.searchsorted(orig, values, "right") - 1, 0, len(orig) - 2)
         left, low = orig[segment], norm[segment]
-        result = low + (values - left) / (orig[segment + 1] - left) * (norm[segment + 1] - low)
+        with np.errstate(invalid="ignore"):
+            result = low + (values - left) / (orig[segment + 1] - left) * (norm[segment + 1] - low)
         missing = source.missing
         outside = (values < orig[0]) | (values > orig[-1])
         if element.outliers == "asMissingValues":
@@ -294,6 +300,34 @@ def _apply(element: Apply, environment: Environment) -> Evaluate:
             if absent is not None and absent.any():
                 result = select(absent, replace(_like(if_missing, result, scope, element)), result)
         return result
+
+    return evaluate
+
+
+def _text_index(element: TextIndex, environment: Environment) -> Evaluate:
+    environment.type_of(element.text_field, element)
+    term = compile_expression(element.term, environment)
+    try:
+        index = TermIndex(element)
+    except re.error as error:
+        raise SchemaError(f"<TextIndex> cannot use a regular expression: {error}", element.line) from None
+    data_type: DataType = "integer" if element.local_term_weights in ("termFrequency", "binary") else "double"
+
+    def evaluate(scope: Scope) -> Column:
+        text, wanted = to_text(scope.column(element.text_field)), to_text(term(scope))
+        if text.categories is None or wanted.categories is None:
+            raise TypeError("texts have categories")
+        pairs, codes = np.unique(
+            text.values.astype(np.int64) * len(wanted.categories) + wanted.values, return_inverse=True
+        )
+        weights = [
+            index.weight(
+                text.categories[pair // len(wanted.categories)], wanted.categories[pair % len(wanted.categories)]
+            )
+            for pair in pairs.tolist()
+        ]
+        values = np.array(weights or [0], np.int64 if data_type == "integer" else np.float64)[codes]
+        return Column(data_type, values, missing_of((text, wanted)), fault=fault_of((text, wanted)))
 
     return evaluate
 

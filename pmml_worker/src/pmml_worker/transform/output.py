@@ -42,9 +42,7 @@ class CompiledOutput:
         """
         column = self.compute(predictions, scope)
         if self.element.data_type is not None:
-            column = cast_or_fault(
-                column, self.element.data_type, scope.faults, self.element.name, str(self.element)
-            )
+            column = cast_or_fault(column, self.element.data_type, scope.faults, self.element.name, str(self.element))
         derived = self.element.feature in ("transformedValue", "decision")
         scope.declare(
             self.element.name,
@@ -80,7 +78,7 @@ def _pick(field: OutputField, predictions: Mapping[str | None, Prediction], rows
     """The prediction that a field is about: of its target field and, if it says so, of one segment."""
     prediction = predictions.get(field.target_field)
     if prediction is None:
-        prediction = next(reversed(predictions.values()), None)
+        prediction = next(reversed(list(predictions.values())), None)
     if prediction is not None and field.segment_id is not None:
         prediction = prediction.segments.get(field.segment_id)
     return prediction or Prediction(constant(None, "double", rows))
@@ -121,7 +119,7 @@ def _expression(field: OutputField, environment: Environment) -> Feature:
 
 def _display(field: OutputField, target: TargetField, context: OutputContext) -> Feature:
     names: dict[str, str] = {}
-    if target.name in context.data_fields:
+    if target.name is not None and target.name in context.data_fields:
         names = {
             value.value: value.display_value
             for value in context.data_fields[target.name].values
@@ -161,7 +159,11 @@ def _same(left: str, right: str, data_type: DataType) -> bool:
 
 
 def _entry(
-    prediction: Prediction, table: Array | None, wanted: str | None, predicted: DataType, field: OutputField,
+    prediction: Prediction,
+    table: Array | None,
+    wanted: str | None,
+    predicted: DataType,
+    field: OutputField,
     scope: Scope,
 ) -> Column:
     """One class's entry of a table of probabilities; of the predicted class if none is named."""

@@ -49,9 +49,7 @@ class Prediction:
         def table(mine: Array | None, its: Array | None) -> Array | None:
             if mine is None or its is None:
                 return its if mine is None else mine
-            one, two = (
-                _reorder(part, old, classes) for part, old in ((mine, self.classes), (its, other.classes))
-            )
+            one, two = (_reorder(part, old, classes) for part, old in ((mine, self.classes), (its, other.classes)))
             return np.where(use_other[:, None], two, one)
 
         entity = self.entity

@@ -48,8 +48,9 @@ class Environment:
         """
         found = self.find(name)
         if found is None:
-            raise SchemaError(f'<{element.TAG or type(element).__name__}> names field "{name}", which is not defined',
-                              element.line)
+            raise SchemaError(
+                f'<{element.TAG or type(element).__name__}> names field "{name}", which is not defined', element.line
+            )
         return found
 
 

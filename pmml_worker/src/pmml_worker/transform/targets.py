@@ -1,11 +1,12 @@
 """Targets: what is done to a prediction before it is given out (Targets)."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from pmml_worker.schema.elements import MathContext, MiningFunction, Target
-from pmml_worker.transform.column import Column, Faults, cast_or_fault, constant
+from pmml_worker.transform.column import Array, Column, Faults, cast_or_fault, constant
 from pmml_worker.transform.expressions import replace_missing
 from pmml_worker.transform.prediction import Prediction, TargetField, winner
 
@@ -55,8 +56,8 @@ def _rescaled(value: Column, target: Target, context: MathContext) -> Column:
         value = replace_missing(value, constant(default, value.data_type, len(value)))
     if value.values.dtype.kind not in "iuf":
         return value
-    dtype = np.float32 if context == "float" else np.float64
-    numbers = value.values.astype(dtype)
+    dtype: Any = np.float32 if context == "float" else np.float64
+    numbers: Array = value.values.astype(dtype)
     if target.min is not None:
         numbers = np.maximum(numbers, dtype(target.min))
     if target.max is not None:
@@ -71,5 +72,3 @@ def _rescaled(value: Column, target: Target, context: MathContext) -> Column:
     rounded = {"round": np.floor(numbers + dtype(0.5)), "ceiling": np.ceil(numbers), "floor": np.floor(numbers)}
     whole = np.nan_to_num(rounded[target.cast_integer]).astype(np.int64)
     return replace(result, data_type="integer", values=whole)
-
-

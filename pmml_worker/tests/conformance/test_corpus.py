@@ -1,0 +1,127 @@
+"""Every case of the corpus that is made of supported models only."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.conftest import corpus_path, tallies
+from conformance.corpus import Case, Row, Tally, equal, number, relative, text_of, tolerance
+from pmml_worker import Model, SchemaError, load
+
+DIFFERENCES: list[dict[str, Any]] = tomllib.loads(
+    (Path(__file__).parent / "differences.toml").read_text(encoding="utf-8")
+)["difference"]
+
+UNCHECKED = "__UNCHECKED__"
+
+
+def excused(case: Case, outcome: str) -> bool:
+    """Whether the reference's outcome is one from which we differ on purpose."""
+    return any(
+        case.name in item["cases"] and re.fullmatch(item["reference"], outcome) is not None for item in DIFFERENCES
+    )
+
+
+def load_case(case: Case) -> Model:
+    return load(case.folder / "model.pmml")
+
+
+def wrong_cells(case: Case, model: Model, table: str) -> list[str]:
+    """The cells of input.csv's results that are not those of a table within the case's tolerance."""
+    close = tolerance(case.meta.get("tolerance"))
+    if table == "expected.csv" and not str(case.meta.get("tolerance", "")).startswith("new"):
+        close = relative(1e-5, 1e-5)  # Sources without a stated tolerance print few digits.
+    results = model.score(case.rows("input.csv"), errors="collect")
+    names = [field.name for field in model.outputs]
+    wrong = []
+    for position, (expected, actual) in enumerate(zip(case.rows(table), results, strict=True)):
+        for column, value in expected.items():
+            name = renamed(column, names, table)
+            if name is None or value == UNCHECKED:
+                continue
+            if actual["_error"] is not None or not equal(value, text_of(actual[name]), close):
+                wrong.append(f"row {position}, {column}: {value}, not {actual['_error'] or actual[name]}")
+    return wrong
+
+
+def renamed(column: str, names: list[str], table: str) -> str | None:
+    """The result that a column of the corpus is about; sources have names of their own for the prediction."""
+    if column in names:
+        return column
+    if table == "jpmml.csv":
+        return column
+    if column in ("predict", "prediction") or column == f"predicted_{names[0]}":
+        return names[0]
+    return None
+
+
+def test_results_are_those_of_the_reference_and_of_the_source(case: Case, clean_count: list[int]) -> None:
+    clean_count[1] += 1
+    model = load_case(case)
+    wrong: list[str] = []
+    reference_fails = bool(case.meta.get("jpmml_1_7_7") or {}) and case.meta["jpmml_1_7_7"]["row_errors"] > 0
+    if case.has("jpmml.csv") and not (
+        reference_fails and excused(case, case.meta["jpmml_1_7_7"]["error"].split(".")[-1])
+    ):
+        wrong += wrong_cells(case, model, "jpmml.csv")
+    # Where a source excludes fields from its own comparison, the reference's figures are what there is.
+    if not case.meta.get("exclude_fields"):
+        wrong += wrong_cells(case, model, "expected.csv")
+    assert not wrong, f"{len(wrong)} cells differ, the first: {wrong[0]}"
+    clean_count[0] += 1
+
+
+def test_fuzzed_input_is_compared_with_the_reference(case: Case, tally: Tally) -> None:
+    reference = case.rows("fuzz_jpmml.csv")
+    results = fuzzed_results(case, len(reference))
+    close = tolerance(case.meta.get("tolerance"))
+    for position, (expected, actual) in enumerate(zip(reference, results, strict=True)):
+        if agrees(expected, actual, close):
+            tally.agreed += 1
+        elif excused(case, expected["_error"] or "value"):
+            tally.excused += 1
+        else:
+            tally.differing.append(f"{case.name} row {position}: {expected}, not {actual}")
+
+
+def fuzzed_results(case: Case, rows: int) -> list[dict[str, Any]]:
+    """The results; a document that cannot be loaded is an error in every row."""
+    try:
+        model = load_case(case)
+    except SchemaError as error:
+        return [{"_error": str(error)}] * rows
+    results: list[dict[str, Any]] = model.score(case.rows("fuzz_input.csv"), errors="collect")
+    return results
+
+
+def agrees(expected: Row, actual: dict[str, Any], close: Any) -> bool:
+    if expected["_error"] is not None or actual["_error"] is not None:
+        return expected["_error"] is not None and actual["_error"] is not None
+    return all(equal(value, text_of(actual[column]), close) for column, value in expected.items() if column != "_error")
+
+
+def test_at_least_99_of_100_fuzzed_rows_agree_with_the_reference() -> None:
+    rows = sum(tally.rows for tally in tallies.values())
+    if not rows:
+        pytest.skip(f"no corpus at {corpus_path()}: nothing was compared")
+    differing = [text for tally in tallies.values() for text in tally.differing]
+    assert len(differing) <= 0.01 * rows, "\n".join([f"{len(differing)} of {rows} rows differ", *differing[:20]])
+
+
+def test_every_difference_states_the_standard_and_a_reason() -> None:
+    for item in DIFFERENCES:
+        assert set(item) == {"cases", "reference", "standard", "reason"}
+        assert all(item.values())
+
+
+def test_a_wrong_figure_is_noticed() -> None:
+    close = tolerance("new PMMLEquivalence(1e-13, 1e-13)")
+    assert equal("0.5", "0.50000000000000001", close)
+    assert not equal("0.5", "0.5000001", close)
+    assert not equal("0.5", None, close)
+    assert not equal(None, "0.5", close)
+    assert number("setosa") is None
+    assert not equal("setosa", "virginica", close)
