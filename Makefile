@@ -52,8 +52,7 @@ lint: venv ## style, types, and whether what is generated is up to date
 	tools/role_readme.py --check
 
 unit: venv ## unit tests of the house's tools and Ansible modules, and of the worker
-	pytest
-	cd pmml_worker && pytest
+	status=0; pytest || status=1; (cd pmml_worker && PYTHONPATH=src pytest) || status=1; exit $$status
 
 images: venv ## test the package of Mesos and the image of the worker that `make artifacts` built
 	@tools/image_tests
