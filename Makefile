@@ -6,12 +6,12 @@ PLAY := $(BIN)/ansible-playbook
 # Variables for the playbooks: make up EXTRA="-e zookeeper_distribution=archive"
 EXTRA ?=
 MOLECULE ?= $(BIN)/molecule test --all
-SHELL_SCRIPTS := .ci/run tools/engine_down tools/image_tests tools/venv
+SHELL_SCRIPTS := .ci/run tools/engine_down tools/integration tools/venv
 # Lint, tests and Ansible find each other's commands without an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint unit images molecule artifacts artifacts-list readme lock venv clean
+.PHONY: help up down test lint unit integration molecule artifacts artifacts-list readme lock venv clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -29,14 +29,14 @@ down: venv ## remove the local yard, its images, its secrets and the Docker Engi
 	@tools/engine_down
 	@rm -rf inventories/local/secrets
 
-test: ## lint, unit tests, the built package and image, and Molecule
+test: ## lint, unit tests, integration tests and Molecule
 	@tools/stages.py --keep-going \
 		'requirements=tools/venv' \
 		'control machine=$(PLAY) playbooks/control.yml' \
 		'lint=$(MAKE) --no-print-directory lint' \
 		'unit=$(MAKE) --no-print-directory unit' \
 		'artifacts=$(PLAY) playbooks/artifacts.yml' \
-		'images=$(MAKE) --no-print-directory images' \
+		'integration=$(MAKE) --no-print-directory integration' \
 		'molecule=$(MAKE) --no-print-directory molecule'
 
 lint: venv ## style, types, and whether what is generated is up to date
@@ -54,8 +54,8 @@ lint: venv ## style, types, and whether what is generated is up to date
 unit: venv ## unit tests of the house's tools and Ansible modules, and of the worker
 	status=0; pytest || status=1; (cd pmml_worker && PYTHONPATH=src pytest) || status=1; exit $$status
 
-images: venv ## test the package of Mesos and the image of the worker that `make artifacts` built
-	@tools/image_tests
+integration: venv ## test the package, the image and the scheduler that `make artifacts` built, without nodes
+	@tools/integration
 
 molecule: venv ## test every role on nodes of its own
 	$(MOLECULE)
