@@ -42,7 +42,7 @@ test: ## lint, unit tests, integration tests and Molecule
 lint: venv ## style, types, and whether what is generated is up to date
 	ruff check .
 	ruff format --check .
-	mypy
+	mypy && mypy molecule
 	cd pmml_worker && ruff check . && mypy
 	cd images/mesos && ruff check . && mypy .
 	cd images/pmml-worker && ruff check --config ../../pmml_worker/pyproject.toml build tests && mypy --strict build tests
