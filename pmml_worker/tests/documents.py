@@ -45,9 +45,7 @@ def model(text: str, fields: str = FIELDS, before: str = "") -> Model:
 def tree(nodes: str, function: str = "classification", attributes: str = "", after: str = "") -> str:
     """A TreeModel."""
     target = "c" if function == "classification" else "y"
-    return (
-        f'<TreeModel functionName="{function}" {attributes}>{schema(target)}{after}{nodes}</TreeModel>'
-    )
+    return f'<TreeModel functionName="{function}" {attributes}>{schema(target)}{after}{nodes}</TreeModel>'
 
 
 def expression(text: str, row: dict[str, Any], data_type: str = "", before: str = "") -> Any:

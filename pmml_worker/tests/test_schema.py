@@ -2,8 +2,8 @@ import io
 import time
 
 import pytest
-
 from documents import SAMPLE, document, model, tree
+
 from pmml_worker import SchemaError, load
 from pmml_worker.schema import parse
 
@@ -17,7 +17,9 @@ def test_documents_of_every_version_from_3_0_to_4_4_are_read(version: str) -> No
 
 def test_prefixed_names_are_read() -> None:
     text = document(tree(LEAF)).decode().replace("xmlns=", "xmlns:p=").replace("<?xml", "\0")
-    text = text.replace("</", "\1").replace("<", "<p:").replace("\1", "</p:").replace("\0", "<?xml").replace("<p:?", "<?")
+    text = (
+        text.replace("</", "\1").replace("<", "<p:").replace("\1", "</p:").replace("\0", "<?xml").replace("<p:?", "<?")
+    )
     assert load(text.replace("<p:<?xml", "<?xml").encode()).score_row({"x": 1})["c"] == "a"
 
 
@@ -34,7 +36,9 @@ def test_elements_know_their_line() -> None:
 
 
 def test_entity_bomb_is_refused() -> None:
-    entities = '<!ENTITY a "ha">' + "".join(f'<!ENTITY a{n} "{f"&a{n - 1 if n > 1 else chr(0)};" * 10}">'.replace("\0", "") for n in range(1, 9))
+    entities = '<!ENTITY a "ha">' + "".join(
+        f'<!ENTITY a{n} "{f"&a{n - 1 if n > 1 else chr(0)};" * 10}">'.replace("\0", "") for n in range(1, 9)
+    )
     bomb = f"<!DOCTYPE PMML [{entities}]><PMML version='4.4'><Header copyright='&a8;'/></PMML>"
     with pytest.raises(SchemaError, match="line 1: entity declarations"):
         parse(bomb.encode())
@@ -59,7 +63,9 @@ def test_truncated_document_is_refused_with_its_line() -> None:
             load(whole[:length])
 
 
-@pytest.mark.parametrize("text", [b"", b"no xml at all", b"<html/>", b"\x00\x01\x02", b"<PMML/>", b"<PMML version='4.4'/>"])
+@pytest.mark.parametrize(
+    "text", [b"", b"no xml at all", b"<html/>", b"\x00\x01\x02", b"<PMML/>", b"<PMML version='4.4'/>"]
+)
 def test_what_is_no_pmml_is_refused(text: bytes) -> None:
     with pytest.raises(SchemaError):
         load(text)

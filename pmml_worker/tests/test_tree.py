@@ -1,8 +1,8 @@
 from typing import Any
 
 import pytest
-
 from documents import FIELDS, model, tree
+
 from pmml_worker import ScoringError
 
 SPLIT = """<Node id="0" score="a" defaultChild="2"><True/>
@@ -27,9 +27,7 @@ def test_without_a_strategy_a_missing_value_makes_tests_false() -> None:
     assert score(SPLIT, {"z": 1}, attributes) == "a"
 
 
-@pytest.mark.parametrize(
-    ("strategy", "expected"), [("returnNullPrediction", None), ("returnLastPrediction", "a")]
-)
+@pytest.mark.parametrize(("strategy", "expected"), [("returnNullPrediction", None), ("returnLastPrediction", "a")])
 def test_no_true_child_is_handled_by_the_strategy(strategy: str, expected: str | None) -> None:
     assert score(SPLIT, {"x": 0.5}, f'noTrueChildStrategy="{strategy}"') == expected
 
@@ -60,7 +58,8 @@ def test_a_default_child_that_is_not_named_is_an_error_of_the_row() -> None:
 )
 @pytest.mark.parametrize("field", ["x", "i"])
 def test_simple_predicates_compare_numbers(field: str, operator: str, below: bool, at: bool, above: bool) -> None:
-    nodes = f'<Node><True/><Node score="yes"><SimplePredicate field="{field}" operator="{operator}" value="3"/></Node></Node>'
+    test = f'<SimplePredicate field="{field}" operator="{operator}" value="3"/>'
+    nodes = f'<Node><True/><Node score="yes">{test}</Node></Node>'
     got = [score(nodes, {field: value}) == "yes" for value in (2, 3, 4)]
     assert got == [below, at, above]
 
@@ -86,9 +85,12 @@ def test_presence_predicates_know_missing_values(operator: str, expected: str | 
     ],
 )
 def test_set_predicates(field: str, array: str, value: Any, inside: bool) -> None:
-    nodes = """<Node><True/><Node score="in"><SimpleSetPredicate field="{0}" booleanOperator="isIn">{1}</SimpleSetPredicate>
-    </Node><Node score="out"><SimpleSetPredicate field="{0}" booleanOperator="isNotIn">{1}</SimpleSetPredicate></Node>
-    </Node>""".format(field, array)
+    nodes = "".join(
+        f'<Node score="{told}"><SimpleSetPredicate field="{field}" booleanOperator="{operator}">{array}'
+        "</SimpleSetPredicate></Node>"
+        for told, operator in (("in", "isIn"), ("out", "isNotIn"))
+    )
+    nodes = f"<Node><True/>{nodes}</Node>"
     assert score(nodes, {field: value}) == ("in" if inside else "out")
     assert score(nodes, {"z": 1}) is None
 
@@ -183,7 +185,9 @@ def test_regression_scores_are_numbers() -> None:
 
 
 def test_float_fields_are_compared_in_single_precision() -> None:
-    fields = FIELDS.replace('name="x" optype="continuous" dataType="double"', 'name="x" optype="continuous" dataType="float"')
+    fields = FIELDS.replace(
+        'name="x" optype="continuous" dataType="double"', 'name="x" optype="continuous" dataType="float"'
+    )
     nodes = '<Node><True/><Node score="yes"><SimplePredicate field="x" operator="equal" value="0.1"/></Node></Node>'
     assert model(tree(nodes), fields).score_row({"x": 0.1})["c"] == "yes"
 

@@ -94,7 +94,7 @@ class Model:
         return "continuous" if self.function == "regression" else "categorical"
 
     def _result_types(self) -> dict[str, DataType]:
-        """The type of each result; that of targets is seen from an empty block of rows."""
+        """The type of each result, which an empty block of rows shows where the document declares none."""
         scope = self._scope({}, 0, Faults())
         result = self._model.evaluate(scope)
         types: dict[str, DataType] = {}
@@ -106,7 +106,8 @@ class Model:
             else:
                 types[name] = known.data_type if known else "string"
         for name, known_output in self._model.outputs.items():
-            types.setdefault(name, known_output.data_type)
+            observed = result.outputs.get(name)
+            types.setdefault(name, known_output.data_type if observed is None else observed.data_type)
         return types
 
     def _scope(self, columns: Mapping[str, Column], rows: int, faults: Faults) -> Scope:
@@ -120,7 +121,7 @@ class Model:
             data.declare(name, typed(field, raw, faults))
         return data.inner(self._document.definitions)
 
-    def score(self, table: Any, errors: Errors = "raise") -> Any:
+    def score(self, table: Any, errors: Errors = "raise", first_row: int = 0) -> Any:
         """Score every row of a table.
 
         Args:
@@ -128,6 +129,7 @@ class Model:
                 and so is a field that the table does not have. Columns of text are read as the field's declared type.
             errors: what to do with rows that the standard calls an error: `"raise"` a ScoringError at the first, or
                 `"collect"`: give nulls and tell the error in a column `_error`.
+            first_row: the number that errors give the table's first row, where it is a piece of a larger one.
 
         Returns:
             A table of the same kind and number of rows: a column for each of `outputs`.
@@ -139,14 +141,14 @@ class Model:
         if errors not in ("raise", "collect"):
             raise TableError(f'errors is "raise" or "collect", not "{errors}"')
         source = open_table(table)
-        return source.restore(self._score_arrow(source.table, errors))
+        return source.restore(self._score_arrow(source.table, errors, first_row))
 
     def score_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Score one row, given as a dict of fields and values; see `score`."""
-        result: dict[str, Any] = self._score_arrow(from_rows([row]), "raise").to_pylist()[0]
+        result: dict[str, Any] = self._score_arrow(from_rows([row]), "raise", 0).to_pylist()[0]
         return result
 
-    def _score_arrow(self, table: pa.Table, errors: Errors) -> pa.Table:
+    def _score_arrow(self, table: pa.Table, errors: Errors, first_row: int) -> pa.Table:
         names = set(table.column_names)
         self._check_columns(table, names)
         schema = self.result_schema(errors)
@@ -154,7 +156,7 @@ class Model:
         for start in range(0, table.num_rows, _BLOCK):
             block = table.slice(start, _BLOCK)
             columns = {name: from_arrow(block.column(name), name) for name in self._used if name in names}
-            blocks.append(self._score_block(columns, block.num_rows, start, errors, schema))
+            blocks.append(self._score_block(columns, block.num_rows, first_row + start, errors, schema))
         return pa.concat_tables(blocks) if blocks else schema.empty_table()
 
     def _check_columns(self, table: pa.Table, names: set[str]) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pmml_worker.cli.document import load_file
 from pmml_worker.engine import Errors, Model
-from pmml_worker.errors import ScoringError, TableError
+from pmml_worker.errors import TableError
 from pmml_worker.table import MISSING_TEXTS, Writer, format_of, open_writer, read_batches
 
 HELP = "score the rows of a CSV, TSV, JSON lines or Parquet file"
@@ -72,13 +72,7 @@ def _score(
     progress = _Progress()
     writer: Writer = open_writer(sink, output_kind, model.result_schema(errors))
     for batch in read_batches(source, kind, missing=missing):
-        try:
-            result: pa.Table = model.score(batch, errors)
-        except ScoringError as error:
-            row = None if error.row is None else error.row + progress.rows
-            raise ScoringError(
-                error.message, row=row, field=error.field, value=error.value, element=error.element
-            ) from None
+        result: pa.Table = model.score(batch, errors, progress.rows)
         writer.write(result)
         progress.add(batch.num_rows)
     writer.close()

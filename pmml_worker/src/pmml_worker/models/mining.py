@@ -516,9 +516,9 @@ class _Vote:
 
 def elect(table: Array, votes: Votes) -> Codes:
     """The class with most votes; among equals the one that was voted for first."""
-    best: Codes = np.asarray(table.argmax(axis=1), np.int32)
     if not table.shape[1]:
         return np.zeros(len(table), np.int32)
+    best: Codes = np.asarray(table.argmax(axis=1), np.int32)
     tied = table == table.max(axis=1, keepdims=True)
     for row in np.flatnonzero(tied.sum(axis=1) > 1):
         for value, here in zip(votes.values[:, row], votes.present[:, row], strict=True):

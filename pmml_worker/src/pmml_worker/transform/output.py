@@ -101,7 +101,7 @@ def _feature(field: OutputField, context: OutputContext, environment: Environmen
         case "entityId":
             return _entity(field), "string"
         case "transformedValue" | "decision":
-            return _expression(field, environment), field.data_type or "string"
+            return _expression(field, environment), "string" if field.optype == "categorical" else "double"
         case "standardError" | "warning" | "x-report":
             return (lambda _, scope: constant(None, field.data_type or "string", scope.rows)), "string"
         case _:
