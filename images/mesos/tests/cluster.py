@@ -155,7 +155,7 @@ class Scheduler:
         self._pending: list[Message] = []
         self._updates: dict[str, list[Message]] = {}
         self._agents: dict[str, Message] = {}
-        self._closing = False
+        self._error: Exception | None = None
         capabilities = [{"type": "TASK_KILLING_STATE"}, {"type": "MULTI_ROLE"}]
         info = {"user": "root", "name": "test", "roles": ["*"], "checkpoint": True, "capabilities": capabilities}
         connection = http.client.HTTPConnection(self._address)
@@ -175,7 +175,6 @@ class Scheduler:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closing = True
         self._call({"type": "TEARDOWN"})
 
     def _event(self) -> Message:
@@ -191,9 +190,10 @@ class Scheduler:
                         self._offered(offer)
                 elif event["type"] == "UPDATE":
                     self._updated(event["update"]["status"])
-        except (AssertionError, OSError, ValueError, http.client.HTTPException):
-            if not self._closing:
-                raise
+        except (AssertionError, OSError, ValueError, http.client.HTTPException) as error:
+            with self._condition:
+                self._error = error
+                self._condition.notify_all()
 
     def _call(self, call: Message) -> None:
         connection = http.client.HTTPConnection(self._address)
@@ -265,6 +265,7 @@ class Scheduler:
                 if status:
                     return status
                 updates = self._updates.get(task_id, [])
+                assert self._error is None, f"the scheduler failed: {self._error}"
                 seen = [(u["state"], u.get("reason"), u.get("healthy"), u.get("message")) for u in updates]
                 assert not updates or updates[-1]["state"] not in final, f"waited for {state} {fields}, saw {seen}"
                 assert self._condition.wait(deadline - time.monotonic()), f"waited for {state} {fields}, saw {seen}"

@@ -79,6 +79,19 @@ def test_a_killed_container_is_stopped(docker_scheduler: Scheduler, container_im
     assert not docker("ps", "--quiet", "--filter", f"name={name}")
 
 
+def test_a_container_may_end_by_itself_when_it_is_killed(
+    docker_scheduler: Scheduler, container_image: str, tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready"
+    task = container(container_image, "trap 'exit 9' TERM; touch /shared/ready; while true; do sleep 0.1; done")
+    task["container"]["volumes"] = [{"host_path": str(tmp_path), "container_path": "/shared", "mode": "RW"}]
+    launched = docker_scheduler.launch(task)
+    docker_scheduler.wait(launched, "TASK_RUNNING")
+    wait_for("the container handles SIGTERM", ready.exists)
+    docker_scheduler.kill(launched)
+    assert docker_scheduler.wait(launched, "TASK_KILLED")["message"] == "Container exited with status 9"
+
+
 def test_a_secret_of_the_environment_is_no_command_line(docker_scheduler: Scheduler, container_image: str) -> None:
     variables = [{"name": "SECRET", "value": "in-no-command-line"}, {"name": "LINES", "value": "one\ntwo"}]
     task = container(container_image, 'test "$LINES" = "$(printf "one\\ntwo")" && exec sleep 600')

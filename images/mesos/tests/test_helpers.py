@@ -231,6 +231,16 @@ def test_a_check_of_a_container_runs_in_it_without_its_variables_as_arguments() 
 
 
 @pytest.mark.parametrize(
+    ("stop_timeout", "shutdown", "expected"), [("0ns", None, 5), ("0ns", "8secs", 8), ("1mins", "8secs", 60)]
+)
+def test_a_container_has_the_longer_grace_of_flag_and_agent(
+    stop_timeout: str, shutdown: str | None, expected: float
+) -> None:
+    environment = {"MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": shutdown} if shutdown else {}
+    assert docker.kill_grace({"stop_timeout": stop_timeout}, environment) == expected
+
+
+@pytest.mark.parametrize(
     ("socket", "expected"), [("/run/docker.sock", "unix:///run/docker.sock"), ("tcp://h:1", "tcp://h:1")]
 )
 def test_the_docker_socket_is_a_path_or_an_address(socket: str, expected: str) -> None:

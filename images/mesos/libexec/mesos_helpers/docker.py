@@ -9,10 +9,10 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mesos_helpers import Message, checks, flags, libprocess
-from mesos_helpers.executor import Connection, Executor
+from mesos_helpers.executor import DEFAULT_SHUTDOWN_GRACE, Connection, Executor
 
 LOG = logging.getLogger("executor")
 FLAGS = (
@@ -113,7 +113,7 @@ class DockerExecutor(Executor):
     noun = "Container"
 
     def __init__(self, agent: Connection, flags: dict[str, str]) -> None:
-        super().__init__(agent, flag_seconds(flags))
+        super().__init__(agent, kill_grace(flags, os.environ))
         self._flags = flags
         self._docker = Docker(flags["docker"], flags.get("docker_socket", "/var/run/docker.sock"))
         self._name = flags["container"]
@@ -231,10 +231,13 @@ def network_prefix(inspected: Message) -> list[str]:
     return ["nsenter", f"--net=/proc/{inspected['State']['Pid']}/ns/net", "--"]
 
 
-def flag_seconds(parsed: dict[str, str]) -> float:
-    """The grace of a kill without a kill policy: --stop_timeout, or what the agent allows for a shutdown."""
-    otherwise = os.environ.get("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", "5secs")
-    return flags.seconds(parsed.get("stop_timeout", otherwise))
+def kill_grace(parsed: Mapping[str, str], environment: Mapping[str, str]) -> float:
+    """The seconds of grace of a kill without a kill policy.
+
+    They are what the agent allows for a shutdown, or --stop_timeout (agents always give it, 0 by default) if longer.
+    """
+    shutdown = environment.get("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", DEFAULT_SHUTDOWN_GRACE)
+    return max(flags.seconds(shutdown), flags.seconds(parsed.get("stop_timeout", "0secs")))
 
 
 def main(arguments: Sequence[str] = sys.argv[1:]) -> None:
