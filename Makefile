@@ -22,7 +22,7 @@ up: ## create the local yard, score the sample on it, and show where everything 
 		'artifacts=$(PLAY) playbooks/artifacts.yml $(EXTRA)' \
 		'nodes=$(PLAY) playbooks/nodes_up.yml $(EXTRA)' \
 		'site=$(PLAY) site.yml $(EXTRA)' \
-		'demo=$(PLAY) playbooks/demo.yml $(EXTRA)'
+		'score=tools/yard_report.py'
 
 down: venv ## remove the local yard, its images, its secrets and the Docker Engine that `make up` started
 	@$(PLAY) playbooks/nodes_down.yml $(EXTRA)

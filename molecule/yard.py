@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import requests
 import testinfra
 import yaml
+from requests.auth import HTTPBasicAuth
 
 ROOT = Path(__file__).parents[1]
 INVENTORY = ROOT / "inventories" / "local"
@@ -33,6 +34,17 @@ def hosts(group: str) -> list[str]:
 def address(host: str) -> str:
     """A node's IPv4 address."""
     return str(_GROUPS["nodes"]["hosts"][host]["nodes_address"])
+
+
+def container(host: str) -> str:
+    """The name of a node's container in this machine's Docker Engine."""
+    return str(_GROUPS["nodes"]["hosts"][host]["ansible_host"])
+
+
+def variables() -> dict[str, Any]:
+    """The inventory's variables of all hosts, as they are written there."""
+    written: dict[str, Any] = yaml.safe_load((INVENTORY / "group_vars" / "all.yml").read_text())
+    return written
 
 
 def node(host: str) -> Any:
@@ -67,9 +79,14 @@ def get(url: str, **options: Any) -> Json | None:
         return None
 
 
-def admin() -> tuple[str, str]:
-    """Principal and secret of Mesos' administrator."""
-    return "admin", secret("mesos_admin")
+def login(principal: str, secret_name: str) -> HTTPBasicAuth:
+    """A principal and its secret, which a failed assertion does not print."""
+    return HTTPBasicAuth(principal, secret(secret_name))
+
+
+def admin() -> HTTPBasicAuth:
+    """Mesos' administrator."""
+    return login("admin", "mesos_admin")
 
 
 def metrics(host: str, port: int = MESOS_PORT) -> dict[str, float]:

@@ -87,9 +87,7 @@ def test_a_new_leader_takes_over_when_the_leader_is_killed_and_nothing_is_lost(c
 
 def test_the_admin_server_answers_on_the_loopback_address_only() -> None:
     host = yard.node(MEMBERS[0])
-    assert '"read_only" : false' in host.check_output("curl --silent http://127.0.0.1:8180/commands/ruok") or (
-        host.check_output("curl --silent --fail http://127.0.0.1:8180/commands/ruok")
-    )
+    assert "ruok" in host.check_output("curl --silent --fail http://127.0.0.1:8180/commands/ruok")
     assert host.run("curl --silent --max-time 2 http://%s:8180/commands/ruok", yard.address(MEMBERS[0])).rc != 0
 
 
