@@ -17,7 +17,8 @@ import yaml
 from requests.auth import HTTPBasicAuth
 
 ROOT = Path(__file__).parents[1]
-INVENTORY = ROOT / "inventories" / "local"
+# A scenario with nodes of its own names their inventory here.
+INVENTORY = Path(os.environ.get("YARD_INVENTORY", ROOT / "inventories" / "local"))
 MESOS_PORT, AGENT_PORT, ZOOKEEPER_PORT, SCHEDULER_PORT = 5050, 5051, 2181, 8090
 
 T = TypeVar("T")
@@ -42,8 +43,8 @@ def container(host: str) -> str:
 
 
 def variables() -> dict[str, Any]:
-    """The inventory's variables of all hosts, as they are written there."""
-    written: dict[str, Any] = yaml.safe_load((INVENTORY / "group_vars" / "all.yml").read_text())
+    """The local inventory's own variables of all hosts, as they are written there."""
+    written: dict[str, Any] = yaml.safe_load((INVENTORY / "group_vars" / "all" / "local.yml").read_text())
     return written
 
 
