@@ -28,6 +28,13 @@ def image() -> str:
     return IMAGE
 
 
+@pytest.fixture(autouse=True)
+def settled() -> None:
+    """Every test begins with one leading master that has all agents."""
+    yard.leading_master()
+    yard.wait_for("all agents are registered", lambda: sorted(yard.agents()) == sorted(yard.hosts("mesos_agents")))
+
+
 @pytest.fixture
 def framework() -> Iterator[Framework]:
     with Framework() as subscribed:
