@@ -1,16 +1,13 @@
 """A ZooKeeper ensemble of three, seen by its clients."""
 
-import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 import yard
+from ensemble import MEMBERS, modes
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoAuthError
 from kazoo.security import make_digest_acl
-
-MEMBERS = yard.hosts("zookeeper")
 
 
 @pytest.fixture
@@ -26,10 +23,6 @@ def single_client(member: str) -> KazooClient:
     connection = KazooClient(f"{yard.address(member)}:{yard.ZOOKEEPER_PORT}")
     connection.start(timeout=30)
     return connection
-
-
-def modes() -> list[str]:
-    return sorted(yard.mode(member) for member in MEMBERS)
 
 
 def test_exactly_one_member_leads_and_the_others_follow() -> None:
@@ -89,45 +82,3 @@ def test_the_admin_server_answers_on_the_loopback_address_only() -> None:
     host = yard.node(MEMBERS[0])
     assert "ruok" in host.check_output("curl --silent --fail http://127.0.0.1:8180/commands/ruok")
     assert host.run("curl --silent --max-time 2 http://%s:8180/commands/ruok", yard.address(MEMBERS[0])).rc != 0
-
-
-class Poller:
-    """Counts, every tenth of a second, the members that are alive, and the time without one that serves."""
-
-    def __init__(self) -> None:
-        self.fewest_alive = len(MEMBERS)
-        self.samples = 0
-        self.longest_gap = 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._poll)
-
-    def _poll(self) -> None:
-        served = time.monotonic()
-        while not self._stop.wait(0.1):
-            alive = [yard.four_letter_word(member, "ruok") == "imok" for member in MEMBERS]
-            self.fewest_alive = min(self.fewest_alive, sum(alive))
-            if any(yard.mode(member) for member in MEMBERS):
-                served = time.monotonic()
-            self.longest_gap = max(self.longest_gap, time.monotonic() - served)
-            self.samples += 1
-
-    def __enter__(self) -> "Poller":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-
-def test_a_change_restarts_one_member_at_a_time_and_a_majority_is_always_alive() -> None:
-    started = {member: yard.node(member).check_output("pgrep --exact java") for member in MEMBERS}
-    with yard.restored("playbooks/zookeeper.yml", "--tags=zookeeper"), Poller() as poller:
-        yard.play("playbooks/zookeeper.yml", "--tags=zookeeper", "--extra-vars=zookeeper_max_client_connections=210")
-        assert modes() == ["follower", "follower", "leader"]
-    for member in MEMBERS:
-        assert yard.node(member).check_output("pgrep --exact java") != started[member]
-    assert poller.samples > 50
-    assert poller.fewest_alive >= 2
-    print(f"longest time without service, an election included: {poller.longest_gap:.1f} s")
-    assert poller.longest_gap < 10
