@@ -67,7 +67,7 @@ def run(name: str, command: str) -> Stage:
 
 
 def report(stages: list[Stage]) -> str:
-    """Return the table of the stages and the closing line."""
+    """Return the table of the stages and, where any test ran or any stage failed, the closing line."""
     width = max(len("stage"), *(len(stage.name) for stage in stages))
     rows = [f"{'stage':<{width}}  seconds  tests  result"]
     rows += [
@@ -79,7 +79,9 @@ def report(stages: list[Stage]) -> str:
     outcomes = ["failed", "passed", "skipped", "xfailed", "xpassed", "error"]
     summary = ", ".join(f"{total[outcome]} {outcome}" for outcome in outcomes if total[outcome] or outcome == "passed")
     seconds = sum(stage.seconds for stage in stages)
-    return "\n".join([*rows, f"{f' {summary} in {seconds:.2f}s ':=^80}"])
+    if total.total():
+        rows.append(f"{f' {summary} in {seconds:.2f}s ':=^80}")
+    return "\n".join(rows)
 
 
 def main() -> int:
