@@ -19,25 +19,21 @@ from framework import (
 HOST = yard.hosts("mesos_agents")[0]
 QUICK = {"delay_seconds": 0, "interval_seconds": 0.2, "timeout_seconds": 5, "consecutive_failures": 2}
 PORT = 31999
-# Out of what is in a minimal image: answers 200 to HTTP until there is a file `broken` in the sandbox.
+# Perl, which the base image has: answers 200 to HTTP until there is a file `broken` in the sandbox.
 SERVER = f"""
-import os, socket
-server = socket.create_server(("127.0.0.1", {PORT}))
-server.settimeout(0.1)
-while not os.path.exists(os.environ["MESOS_SANDBOX"] + "/broken"):
-    try:
-        connection = server.accept()[0]
-    except TimeoutError:
-        continue
-    connection.settimeout(1)
-    connection.recv(4096)
-    connection.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\n")
-    connection.close()
-server.close()
-import time
-time.sleep(600)
+use IO::Socket::INET;
+my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => {PORT}, Listen => 9, ReuseAddr => 1) or die;
+$server->timeout(0.1);
+until (-e "$ENV{{MESOS_SANDBOX}}/broken") {{
+    my $connection = $server->accept or next;
+    $connection->timeout(1);
+    sysread $connection, my $request, 4096;
+    syswrite $connection, "HTTP/1.0 200 OK\\r\\n\\r\\n";
+}}
+close $server;
+sleep 600;
 """
-SERVE = f"exec python3 -c '{SERVER}'"
+SERVE = f"exec perl -e '{SERVER}'"
 CHECKS: dict[str, Message] = {
     "COMMAND": {"command": {"value": 'test ! -e "$MESOS_SANDBOX/broken"'}},
     "HTTP": {"http": {"port": PORT, "path": "/"}},
@@ -67,7 +63,7 @@ def test_a_docker_task_has_its_memory_and_cpu_limits(framework: Framework, image
 
 def test_a_docker_task_over_its_memory_limit_is_killed_and_reported(framework: Framework, image: str) -> None:
     form = docker_form(HOST)
-    grow = "exec python3 -c 'data = [bytes([1]) * 2**20 for _ in range(4096)]'"
+    grow = "exec perl -e 'push @data, chr(1) x 2**20 while @data < 4096'"
     task = framework.launch(HOST, docker_task(form, image, grow, mem=64))
     failed = framework.wait(task, "TASK_FAILED")
     if form == CONTAINERIZER:
