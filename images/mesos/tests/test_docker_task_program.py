@@ -138,8 +138,8 @@ def test_a_task_outlives_the_agent(
 def test_a_task_over_its_memory_limit_is_killed_and_says_so(
     command_scheduler: Scheduler, command_cluster: Cluster, container_image: str, program: str
 ) -> None:
-    grow = "data = [bytes([1]) * 2**20 for _ in range(4096)]"
-    arguments = ["--memory=64m", "--memory-swap=64m", container_image, "python3", "-c", grow]
+    grow = "push @data, chr(1) x 2**20 while @data < 4096"
+    arguments = ["--memory=64m", "--memory-swap=64m", container_image, "perl", "-e", grow]
     launched = command_scheduler.launch(task(program, *arguments))
     assert command_scheduler.wait(launched, "TASK_FAILED")["message"] == "Command exited with status 137"
     (latest,) = (command_cluster.directory / "agent").glob(f"slaves/*/frameworks/*/executors/{launched}/runs/latest")

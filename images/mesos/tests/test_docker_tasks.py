@@ -9,14 +9,13 @@ from cluster import Cluster, Message, Scheduler, free_port, inspected, wait_for
 
 QUICK = {"delay_seconds": 0, "interval_seconds": 0.2, "grace_period_seconds": 0, "timeout_seconds": 10}
 # An HTTP server out of what is in a minimal image: 200 for /inside, 404 for the rest.
-SERVE = """exec python3 -c '
-import socket
-server = socket.create_server(("127.0.0.1", {port}))
-while True:
-    connection, _ = server.accept()
-    found = connection.recv(4096).startswith(b"GET /inside")
-    connection.sendall(b"HTTP/1.0 " + (b"200 OK" if found else b"404 Not Found") + b"\\r\\n\\r\\n")
-    connection.close()
+SERVE = """exec perl -MIO::Socket::INET -e '
+my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => {port}, Listen => 9, ReuseAddr => 1) or die;
+while (my $connection = $server->accept) {{
+    sysread $connection, my $request, 4096;
+    my $status = $request =~ m(^GET /inside) ? "200 OK" : "404 Not Found";
+    syswrite $connection, "HTTP/1.0 $status\\r\\n\\r\\n";
+}}
 '"""
 
 
@@ -65,7 +64,7 @@ def test_limits_above_the_requests_are_the_containers(docker_scheduler: Schedule
 
 
 def test_a_task_over_its_memory_limit_is_killed_and_reported(docker_scheduler: Scheduler, container_image: str) -> None:
-    grow = "exec python3 -c 'data = [bytes([1]) * 2**20 for _ in range(4096)]'"
+    grow = "exec perl -e 'push @data, chr(1) x 2**20 while @data < 4096'"
     task = docker_scheduler.launch(container(container_image, grow), mem=64)
     status = docker_scheduler.wait(task, "TASK_FAILED", reason="REASON_CONTAINER_LIMITATION_MEMORY")
     assert "memory limit of 64 MiB exceeded" in status["message"]
