@@ -98,10 +98,10 @@ def test_workers_run_as_docker_tasks_with_their_limits_and_without_root() -> Non
 def test_a_killed_worker_is_replaced() -> None:
     victim = yard.workers()[0]
     host = yard.node(victim["host"])
-    before = set(host.check_output("docker ps --quiet --filter name=mesos-").split())
+    container = host.check_output("docker ps --quiet --filter publish=%s", str(victim["port"]))
     started = time.monotonic()
-    host.check_output("docker kill %s", next(iter(before)))
-    yard.wait_for("the worker is gone", lambda: len(yard.workers()) < WANTED)
+    host.check_output("docker kill %s", container)
+    yard.wait_for("the worker is gone", lambda: victim["task_id"] not in task_ids())
     yard.wait_for("there are as many healthy workers as wanted", lambda: len(yard.workers()) == WANTED, 60)
     print(f"killed worker replaced and healthy after {time.monotonic() - started:.1f} s")
     assert score(MASTERS[0]) == expected()
