@@ -6,7 +6,9 @@ PLAY := $(BIN)/ansible-playbook
 # Variables for the playbooks: make up EXTRA="-e zookeeper_distribution=archive"
 EXTRA ?=
 # The scenario with nodes of its own cannot run together with those that share theirs.
-MOLECULE ?= status=0; \
+# Molecule keeps what it knows of its nodes outside of the checkout, under the name of its folder: another checkout of that
+# name, or an interrupted run, would have it believe that there are nodes.
+MOLECULE ?= status=0; $(BIN)/molecule reset --all; \
 	$(BIN)/molecule test --all --exclude zookeeper_archive || status=1; \
 	$(BIN)/molecule test --scenario-name zookeeper_archive || status=1; exit $$status
 SHELL_SCRIPTS := .ci/run tools/engine_down tools/integration tools/venv
