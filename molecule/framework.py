@@ -289,5 +289,5 @@ def identity(inspected: Message) -> tuple[str, str]:
 
 
 def touch(host: str, status: Message, file: str) -> None:
-    """Make a file in the sandbox of a Docker task."""
-    yard.node(host).check_output("docker exec %s touch %s", _container_name(status), f"{SANDBOX}/{file}")
+    """Make a file in the sandbox of a Docker task, which may end by that before the command that made it."""
+    yard.node(host).check_output("docker exec --detach %s touch %s", _container_name(status), f"{SANDBOX}/{file}")
