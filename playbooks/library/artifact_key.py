@@ -40,7 +40,7 @@ attributes:
 EXAMPLES = r"""
 - name: Look for the package
   artifact_key:
-    product: .cache/artifacts/mesos_1.11.0-1_amd64.deb
+    product: .cache/artifacts/mesos_1.11.0-2_amd64.deb
     inputs: [images/mesos/Dockerfile, images/mesos/src]
   register: package
 """
