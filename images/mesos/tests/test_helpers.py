@@ -349,9 +349,53 @@ def test_files_are_downloaded_by_http(sandbox: Path, tmp_path: Path) -> None:
     assert (sandbox / "file").read_text() == "content"
 
 
-def test_hdfs_is_refused_by_name(sandbox: Path) -> None:
-    with pytest.raises(SystemExit, match="'hdfs://nn/file' needs a Hadoop client, which is not supported"):
-        fetch(sandbox, {"value": "hdfs://nn/file"})
+@pytest.fixture
+def hadoop(tmp_path: Path) -> Path:
+    """A folder with a program bin/hadoop that writes its arguments to where it should copy to."""
+    program = tmp_path / "hadoop/bin/hadoop"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "$*" >"$4"\n')
+    program.chmod(0o755)
+    return program.parents[1]
+
+
+@pytest.mark.parametrize("uri", ["hdfs://yard/a/file", "hdfs:///a/file", "viewfs://yard/a/file", "s3a://bucket/a/file"])
+def test_other_uris_are_copied_by_the_hadoop_of_hadoop_home(
+    sandbox: Path, hadoop: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    monkeypatch.setenv("HADOOP_HOME", str(hadoop))
+    fetch(sandbox, {"value": uri})
+    assert (sandbox / "file").read_text() == f"fs -copyToLocal {uri} {sandbox}/file\n"
+
+
+def test_without_hadoop_home_the_command_hadoop_is_taken(
+    sandbox: Path, hadoop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HADOOP_HOME", raising=False)
+    monkeypatch.setenv("PATH", f"{hadoop}/bin", prepend=":")
+    fetch(sandbox, {"value": "hdfs://yard/file"})
+    assert (sandbox / "file").exists()
+
+
+def test_a_missing_hadoop_client_is_named_with_the_remedy(
+    sandbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HADOOP_HOME", str(tmp_path))
+    message = (
+        rf"^'hdfs://yard/file' needs a Hadoop client, but {tmp_path}/bin/hadoop cannot be run "
+        r"\(No such file or directory\): install one here, and give its folder to the agent as --hadoop_home$"
+    )
+    with pytest.raises(SystemExit, match=message):
+        fetch(sandbox, {"value": "hdfs://yard/file"})
+
+
+def test_a_failure_of_hadoop_names_the_uri_without_its_credentials(
+    sandbox: Path, hadoop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (hadoop / "bin/hadoop").write_text("#!/bin/sh\nexit 3\n")
+    monkeypatch.setenv("HADOOP_HOME", str(hadoop))
+    with pytest.raises(SystemExit, match=r"^'s3a://bucket/file' cannot be fetched: .* ended with status 3; see above"):
+        fetch(sandbox, {"value": "s3a://key:secret@bucket/file"})
 
 
 def test_a_relative_path_needs_a_directory(sandbox: Path) -> None:

@@ -1,7 +1,7 @@
 """mesos-fetcher: fetches a task's URIs into its sandbox, as MESOS_FETCHER_INFO tells (docs/fetcher.md).
 
-Supported: local paths, file, http, https, ftp and ftps URIs; archives that tar, unzip or gunzip can extract; the
-fetcher cache. URIs that only a Hadoop client understands are not.
+Supported: local paths, file, http, https, ftp and ftps URIs; all others, such as hdfs, viewfs and s3a, by a Hadoop
+client (src/hdfs/hdfs.cpp); archives that tar, unzip or gunzip can extract; the fetcher cache.
 """
 
 import json
@@ -33,10 +33,27 @@ def fetch(uri: str, target: str, info: Message) -> None:
         shutil.copyfile(source, target)
         return
     if scheme not in ("http", "https", "ftp", "ftps"):
-        sys.exit(f"'{uri}' needs a Hadoop client, which is not supported")
+        copy_to_local(uri, target)
+        return
     timeout = flags.duration_info(info.get("stall_timeout"), 0) or DEFAULT_STALL_TIMEOUT
     with urllib.request.urlopen(uri, timeout=timeout) as source_file, open(target, "wb") as target_file:
         shutil.copyfileobj(source_file, target_file)
+
+
+def copy_to_local(uri: str, target: str) -> None:
+    """Has Hadoop copy the URI to the file `target`. Ends the process if it cannot."""
+    home = os.environ.get("HADOOP_HOME")  # The agent sets it to its --hadoop_home.
+    hadoop = os.path.join(home, "bin/hadoop") if home else "hadoop"
+    shown = without_credentials(uri)
+    try:
+        status = subprocess.run([hadoop, "fs", "-copyToLocal", uri, target], stdin=subprocess.DEVNULL).returncode
+    except OSError as error:
+        sys.exit(
+            f"'{shown}' needs a Hadoop client, but {hadoop} cannot be run ({error.strerror}): install one here, "
+            "and give its folder to the agent as --hadoop_home"
+        )
+    if status != 0:
+        sys.exit(f"'{shown}' cannot be fetched: {hadoop} fs -copyToLocal ended with status {status}; see above for why")
 
 
 def extract(archive: str, name: str, directory: str) -> bool:
@@ -87,8 +104,9 @@ def without_credentials(uri: str) -> str:
 
 
 def become(user: str) -> None:
-    """Gives up root's rights: URIs are fetched with those of the task."""
+    """Gives up root's rights: URIs are fetched with those of the task, and with the settings in its user's home."""
     entry = pwd.getpwnam(user)
+    os.environ.update(HOME=entry.pw_dir, LOGNAME=user, USER=user)
     os.initgroups(user, entry.pw_gid)
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
