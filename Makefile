@@ -11,7 +11,7 @@ EXTRA ?=
 MOLECULE ?= export ANSIBLE_HOME=$(CURDIR)/.cache/ansible; rm -rf .cache/ansible/tmp/molecule.*; status=0; \
 	$(BIN)/molecule test --all --exclude zookeeper_archive || status=1; \
 	$(BIN)/molecule test --scenario-name zookeeper_archive || status=1; exit $$status
-SHELL_SCRIPTS := .ci/run tools/engine_down tools/integration tools/venv
+SHELL_SCRIPTS := .ci/run images/hadoop/bin/hadoop images/hadoop/bin/hdfs tools/engine_down tools/integration tools/venv
 # Lint, tests and Ansible find each other's commands without an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -53,7 +53,7 @@ lint: venv ## style, types, and whether what is generated is up to date
 	cd images/pmml-worker && ruff check --config ../../pmml_worker/pyproject.toml build tests && mypy --strict build tests
 	yamllint --strict .
 	ansible-lint --offline -q
-	shellcheck $(SHELL_SCRIPTS)
+	shellcheck --external-sources $(SHELL_SCRIPTS)
 	tools/role_readme.py --check
 
 unit: venv ## unit tests of the house's tools and Ansible modules, and of the worker

@@ -41,7 +41,7 @@ def test_make_without_a_target_lists_every_command() -> None:
     assert listed == commands()
 
 
-@pytest.mark.parametrize("name", ["artifacts.yml", "zookeeper_archive.yml"])
+@pytest.mark.parametrize("name", ["artifacts.yml", "hadoop_archive.yml", "zookeeper_archive.yml"])
 def test_every_listed_artifact_has_a_digest_and_a_file_of_its_own(name: str) -> None:
     lists = yaml.safe_load((HOUSE / "playbooks" / "vars" / name).read_text()).values()
     items = [item for value in lists if isinstance(value, list) for item in value]

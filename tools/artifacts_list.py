@@ -40,7 +40,8 @@ class Row:
 def listed() -> list[Row]:
     """Return the artifacts of playbooks/vars, without those that are built of the others."""
     data = yaml.safe_load((VARIABLES / "artifacts.yml").read_text())["artifacts"]
-    data += yaml.safe_load((VARIABLES / "zookeeper_archive.yml").read_text())["artifacts_zookeeper_jars"]
+    for name in ("hadoop", "zookeeper"):
+        data += yaml.safe_load((VARIABLES / f"{name}_archive.yml").read_text())[f"artifacts_{name}_jars"]
     return [Row(*(item[field] for field in Row.__annotations__)) for item in data if item["registry"] != "built"]
 
 

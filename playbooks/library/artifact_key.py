@@ -1,33 +1,27 @@
 #!/usr/bin/python
-"""Ansible module: tell whether something built is up to date with what it was built of."""
+"""Ansible module: tell which of the things that are built are up to date with what they were built of."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: artifact_key
-short_description: Tell whether a build product is up to date with all that it is made of
+short_description: Tell which build products are up to date with all that they are made of
 description:
   - A product, a file or a directory, has a record beside it, a JSON file named after it with the suffix C(.json). It
     holds the digest of everything that the product was made of and the digest of the product itself.
   - The product is current if both still hold. Times of files play no part, so a cache may be copied.
 author: Scoreyard
 options:
-  product:
-    description: Path of the file or directory that is built.
-    type: path
+  products:
+    description:
+      - The products by name, each a dictionary of C(path), the file or directory that is built; C(inputs), a list of
+        files and directories that it is made of (what Python and compilers leave behind is passed over); and C(values),
+        anything else that it depends on.
+    type: dict
     required: true
-  inputs:
-    description: Files and directories that it is made of. What Python and compilers leave behind is passed over.
-    type: list
-    elements: path
-    default: []
-  values:
-    description: Anything else that it depends on.
-    type: raw
   record:
-    description: Write the record, after the product was built.
-    type: bool
-    default: false
+    description: Name of a product that was just built; its record is written, and only it is looked at.
+    type: str
   facts:
     description: What else the record is to hold.
     type: dict
@@ -40,20 +34,19 @@ attributes:
 EXAMPLES = r"""
 - name: Look for the package
   artifact_key:
-    product: .cache/artifacts/mesos_1.11.0-2_amd64.deb
-    inputs: [images/mesos/Dockerfile, images/mesos/src]
-  register: package
+    products:
+      mesos:
+        path: .cache/artifacts/mesos_1.11.0-2_amd64.deb
+        inputs: [images/mesos/Dockerfile, images/mesos/src]
+  register: packages
 """
 
 RETURN = r"""
-current:
-  description: Whether the product exists and is up to date.
+outdated:
+  description: Names of the products that do not exist or are not up to date.
   returned: always
-  type: bool
-record:
-  description: What the record holds, C(inputs) and C(sha256) and the facts; empty without one.
-  returned: always
-  type: dict
+  type: list
+  elements: str
 """
 
 import hashlib
@@ -134,23 +127,28 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "product": {"type": "path", "required": True},
-            "inputs": {"type": "list", "elements": "path", "default": []},
-            "values": {"type": "raw"},
-            "record": {"type": "bool", "default": False},
+            "products": {"type": "dict", "required": True},
+            "record": {"type": "str"},
             "facts": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
-    product = Path(module.params["product"])
-    absent = [path for path in module.params["inputs"] if not Path(path).exists()]
-    if absent:
-        module.fail_json(msg=f"{product.name} is made of {', '.join(absent)}, which is not there: check out all files")
-    inputs = digest([Path(path) for path in module.params["inputs"]], module.params["values"])
+    products, record = module.params["products"], module.params["record"]
     changed = False
-    if module.params["record"] and not module.check_mode:
-        changed = write_record(product, inputs, module.params["facts"])
-    module.exit_json(changed=changed, current=is_current(product, inputs), record=read_record(product))
+    outdated = []
+    for name in products if record is None else [record]:
+        product = Path(products[name]["path"])
+        inputs = [Path(path) for path in products[name].get("inputs", [])]
+        if absent := [str(path) for path in inputs if not path.exists()]:
+            module.fail_json(
+                msg=f"{product.name} is made of {', '.join(absent)}, which is not there: check out all files"
+            )
+        made_of = digest(inputs, products[name].get("values"))
+        if record is not None and not module.check_mode:
+            changed = write_record(product, made_of, module.params["facts"])
+        if not is_current(product, made_of):
+            outdated.append(name)
+    module.exit_json(changed=changed, outdated=outdated)
 
 
 if __name__ == "__main__":
