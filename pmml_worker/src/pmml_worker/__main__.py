@@ -14,6 +14,7 @@ COMMANDS = {
     "inspect": "pmml_worker.cli.inspect",
     "serve": "pmml_worker.http.serve",
     "scheduler": "pmml_worker.scheduler.service",
+    "spark-score": "pmml_worker.spark.score",
 }
 """Subcommand -> module with a one-line `HELP`, `add_arguments(parser)` and `run(arguments) -> exit status`."""
 

@@ -57,6 +57,8 @@ class Model:
 
     Attributes:
         inputs: the fields that the model takes, in the document's order.
+        columns: names of the columns that scoring reads where a table has them: those of the inputs, and of targets and
+            supplementary fields, which output fields may refer to.
         outputs: the columns that it gives: target fields, then output fields, in the document's order.
     """
 
@@ -70,7 +72,7 @@ class Model:
         self.name = document.models[0].model_name
         self.function = document.models[0].function_name
         used = [field for field in document.models[0].mining_schema.fields if field.name in self._document.fields]
-        self._used = [field.name for field in used]
+        self.columns: tuple[str, ...] = tuple(field.name for field in used)
         self.inputs: tuple[Field, ...] = tuple(
             self._input(field.name) for field in used if field.usage_type not in (*TARGET_USAGE, "supplementary")
         )
@@ -155,7 +157,7 @@ class Model:
         blocks = []
         for start in range(0, table.num_rows, _BLOCK):
             block = table.slice(start, _BLOCK)
-            columns = {name: from_arrow(block.column(name), name) for name in self._used if name in names}
+            columns = {name: from_arrow(block.column(name), name) for name in self.columns if name in names}
             blocks.append(self._score_block(columns, block.num_rows, first_row + start, errors, schema))
         return pa.concat_tables(blocks) if blocks else schema.empty_table()
 
@@ -164,7 +166,7 @@ class Model:
         if repeated:
             raise TableError(f'the table has column "{min(repeated)}" more than once')
         wanted = [field.name for field in self.inputs]
-        if table.num_rows and wanted and not names.intersection(self._used):
+        if table.num_rows and wanted and not names.intersection(self.columns):
             has = ", ".join(sorted(names)) or "nothing"
             raise TableError(f"the table has none of the model's fields {', '.join(wanted)}; it has {has}")
 
