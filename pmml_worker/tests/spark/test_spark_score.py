@@ -20,7 +20,8 @@ from pmml_worker.__main__ import main
 
 pytestmark = [
     pytest.mark.skipif("SPARK_ARCHIVE" not in os.environ, reason="no Spark: SPARK_ARCHIVE does not name its archive"),
-    # Spark looks at versions of pandas with it.
+    # Spark's Python leaves sockets to the garbage collector, and looks at versions of pandas with it.
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
     pytest.mark.filterwarnings("ignore:distutils Version classes are deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The distutils package is deprecated:DeprecationWarning"),
 ]
@@ -318,6 +319,7 @@ def test_wrong_arguments_are_told_in_one_line(
         (["x,s\n1,a,b\n"], "Malformed CSV record: 1"),
         (["x,s\n1,a\n", "s,x\na,1\n"], "CSV header does not conform"),
         (["x,x,z\n1,2,3\n"], "CSV header does not conform"),
+        (['x,s\n1,"a ""b"" "\n1,"a\n2,b"\n'], "which this line's does not: 1,\"a; write such tables as Parquet"),
         ([""], "the file is empty; its first line must name fields"),
     ],
 )

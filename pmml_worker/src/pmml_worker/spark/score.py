@@ -123,7 +123,22 @@ def _read(spark: Any, url: str, kind: str) -> Any:
     rows = spark.read.options(**options).csv(url)
     if not rows.columns:
         raise TableError(f"INPUT {url}: the file is empty; its first line must name fields")
+    if broken := _unclosed_quote(spark, url, DELIMITERS[kind]):
+        raise TableError(
+            f"INPUT {url}: a value in quotes must end before a line break, which this line's does not: {broken}; "
+            "write such tables as Parquet"
+        )
     return rows
+
+
+def _unclosed_quote(spark: Any, url: str, delimiter: str) -> str | None:
+    """The beginning of a line that ends within quotes: Spark, which splits files at lines, would close them."""
+    from pyspark.sql.functions import col, regexp_replace
+
+    closed = f'(^|{delimiter})"[^"]*(?:""[^"]*)*"(?={delimiter}|$)'
+    lines = spark.read.text(url).filter(col("value").contains('"'))
+    found = lines.filter(regexp_replace("value", closed, "$1").rlike(f'(^|{delimiter})"')).head(1)
+    return str(found[0]["value"])[:80] if found else None
 
 
 def _job(
