@@ -51,6 +51,8 @@ lint: venv ## style, types, and whether what is generated is up to date
 	cd pmml_worker && ruff check . && mypy
 	cd images/mesos && ruff check . && mypy .
 	cd images/pmml-worker && ruff check --config ../../pmml_worker/pyproject.toml build tests && mypy --strict build tests
+	cd images/hadoop && ruff check --config ../../pmml_worker/pyproject.toml tests && mypy --strict tests/*.py
+	cd images/spark && ruff check --config ../../pmml_worker/pyproject.toml tests && mypy --strict tests
 	yamllint --strict .
 	ansible-lint --offline -q
 	shellcheck --external-sources $(SHELL_SCRIPTS)

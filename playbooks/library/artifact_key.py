@@ -47,6 +47,10 @@ outdated:
   returned: always
   type: list
   elements: str
+digests:
+  description: The digest of all that each product is made of, by name.
+  returned: always
+  type: dict
 """
 
 import hashlib
@@ -135,7 +139,7 @@ def main() -> None:
     )
     products, record = module.params["products"], module.params["record"]
     changed = False
-    outdated = []
+    outdated, digests = [], {}
     for name in products if record is None else [record]:
         product = Path(products[name]["path"])
         inputs = [Path(path) for path in products[name].get("inputs", [])]
@@ -143,12 +147,12 @@ def main() -> None:
             module.fail_json(
                 msg=f"{product.name} is made of {', '.join(absent)}, which is not there: check out all files"
             )
-        made_of = digest(inputs, products[name].get("values"))
+        made_of = digests[name] = digest(inputs, products[name].get("values"))
         if record is not None and not module.check_mode:
             changed = write_record(product, made_of, module.params["facts"])
         if not is_current(product, made_of):
             outdated.append(name)
-    module.exit_json(changed=changed, outdated=outdated)
+    module.exit_json(changed=changed, outdated=outdated, digests=digests)
 
 
 if __name__ == "__main__":
