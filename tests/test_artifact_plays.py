@@ -1,4 +1,4 @@
-"""The module artifact_fetch and the role artifact as Ansible runs them."""
+"""The modules artifact_* and the role artifact as Ansible runs them."""
 
 from __future__ import annotations
 
@@ -63,6 +63,32 @@ def test_the_module_fails_at_a_wrong_digest(tmp_path: Path, own: Path, play: Cal
     assert len(run.messages) == 1
     assert all(part in run.messages[0] for part in ("Artifact mesos", SHA256, WRONG))
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_was_built_and_recorded_is_up_to_date_until_an_input_changes(
+    tmp_path: Path, own: Path, play: Callable[..., Run]
+) -> None:
+    archive = {"path": str(tmp_path / "one.tgz"), "top": "one", "files": {"own": str(own)}}
+    products = {name: {"path": str(tmp_path / f"{name}.tgz"), "inputs": [str(own)]} for name in ("one", "two")}
+
+    def outdated(*names: str) -> dict[str, Any]:
+        """A task that fails unless these and no others are outdated."""
+        condition = f"keys.outdated != {list(names)}"
+        return {"artifact_key": {"products": products}, "register": "keys", "failed_when": condition}
+
+    record = {"name": "Record", "artifact_key": {"products": products, "record": "one"}}
+    run = play(
+        [outdated("one", "two"), {"name": "Build", "artifact_archive": archive}, record, outdated("two"), record]
+    )
+    assert run == Run(changed=["Build", "Record"], messages=[])
+    own.write_bytes(b"changed")
+    assert play([outdated("one", "two")]).messages == []
+
+
+def test_an_input_that_is_not_there_is_named(tmp_path: Path, play: Callable[..., Run]) -> None:
+    products = {"thing": {"path": str(tmp_path / "thing.tgz"), "inputs": ["/absent"]}}
+    (message,) = play([{"artifact_key": {"products": products}}]).messages
+    assert "thing.tgz is made of /absent, which is not there" in message
 
 
 def test_the_role_copies_once_and_in_check_mode_only_says_so(
