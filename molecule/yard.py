@@ -146,21 +146,36 @@ def kill_service(host: str, unit: str) -> None:
     node(host).check_output("systemctl kill --kill-whom=main --signal=KILL %s", unit)
 
 
-def play(playbook: str, *arguments: str) -> str:
-    """Run a playbook on the yard and return what it prints.
-
-    Raises:
-        AssertionError: it failed.
-    """
-    result = subprocess.run(
+def _play(playbook: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         ["ansible-playbook", f"--inventory={INVENTORY}", str(ROOT / playbook), *arguments],
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def play(playbook: str, *arguments: str) -> str:
+    """Run a playbook on the yard and return what it prints.
+
+    Raises:
+        AssertionError: it failed.
+    """
+    result = _play(playbook, *arguments)
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
     return result.stdout
+
+
+def refused(playbook: str, *arguments: str) -> str:
+    """Run a playbook that must fail on the yard, and return what it prints, its messages with single spaces.
+
+    Raises:
+        AssertionError: it did not fail.
+    """
+    result = _play(playbook, *arguments)
+    assert result.returncode == 2, result.stdout[-6000:] + result.stderr[-2000:]
+    return " ".join(result.stdout.split())
 
 
 def changes(output: str) -> dict[str, int]:
