@@ -47,7 +47,8 @@ SPARK_SCORE = f"""set -eu
 cd {STAGED}
 hdfs dfs -put -f {MODEL}.xml sample.tsv .
 started=$(date +%s%N)
-/opt/pmml-worker/bin/pmml-worker spark-score --overwrite --keep {EXPECTED} {MODEL}.xml sample.tsv scored.tsv
+timeout 600 /opt/pmml-worker/bin/pmml-worker spark-score \\
+  --overwrite --keep {EXPECTED} {MODEL}.xml sample.tsv scored.tsv >&2
 ended=$(date +%s%N)
 echo $(((ended - started) / 1000000))
 hdfs dfs -cat 'scored.tsv/part-*'
