@@ -21,6 +21,7 @@ ROLES = {
     "zookeeper": ["zookeeper"],
     "mesos_masters": ["mesos_master", "pmml_worker"],
     "mesos_agents": ["mesos_agent", "pmml_worker"],
+    "hdfs_namenodes": ["hdfs_namenode"],
     "registry": ["registry"],
 }
 

@@ -71,6 +71,21 @@ def with_variable(name: str, value: Any) -> Change:
     return lambda inventory: inventory["vars"].update({name: value})
 
 
+def with_hdfs(
+    variables: dict[str, Any] | None = None, namenodes: int = 2, journalnodes: int = 3, datanodes: int = 1
+) -> Change:
+    """HDFS of that many daemons, of whose hosts the first is the inventory's."""
+
+    def change(inventory: Inventory) -> None:
+        (host, *_) = inventory["children"]["mesos_masters"]["hosts"]
+        for name, number in [("namenode", namenodes), ("journalnode", journalnodes), ("datanode", datanodes)]:
+            inventory["children"][f"hdfs_{name}s"] = {"hosts": {host: {}} if number else {}}
+            inventory["vars"][f"hadoop_{name}_hosts"] = [f"m{n}" for n in range(1, number + 1)]
+        inventory["vars"] |= {"hdfs_namenode_zookeeper_password": "secret", **(variables or {})}
+
+    return change
+
+
 def without_id(inventory: Inventory) -> None:
     inventory["children"]["zookeeper"]["hosts"]["m2"] = {}
 
@@ -108,6 +123,15 @@ INVENTORIES = {
             ("too large an", "256", with_host("zookeeper", "m2", zookeeper_id=256)),
         ]
     },
+    "one NameNode": Case(
+        ["There are 1 NameNodes (m1)", 'Add a host to the inventory group "hdfs_namenodes"'], with_hdfs(namenodes=1)
+    ),
+    "two JournalNodes": Case(
+        ["There are 2 JournalNodes (m1, m2)", "odd number, three at least", '"hdfs_journalnodes"'],
+        with_hdfs(journalnodes=2),
+    ),
+    "one JournalNode": Case(["There are 1 JournalNodes (m1)", "three at least"], with_hdfs(journalnodes=1)),
+    "no DataNode": Case(["There are no DataNodes", '"hdfs_datanodes"'], with_hdfs(datanodes=0)),
 }
 MACHINES = {
     "another distribution": Case(
@@ -148,6 +172,33 @@ MACHINES = {
         with_variable("mesos_agent_resources", {"mem": 65536}),
         facts={},
     ),
+    **{
+        f"too little memory for a {daemon}": Case(
+            ["has 4096 MiB", f"{variable} = 4000", f"Lower {variable}"], with_hdfs({variable: 4000}), facts={}
+        )
+        for daemon, variable in [
+            ("NameNode", "hdfs_namenode_heap_mb"),
+            ("JournalNode", "hdfs_journalnode_heap_mb"),
+            ("DataNode", "hdfs_datanode_heap_mb"),
+        ]
+    },
+    "too little memory for all heaps of HDFS": Case(
+        ["has 4096 MiB", "add up to 2900 MiB", "hdfs_datanode_heap_mb = 1450", "need 4350 MiB", "Lower one"],
+        with_hdfs({"hadoop_heaps_mb": {"hdfs_namenode_heap_mb": 1450, "hdfs_datanode_heap_mb": 1450}}),
+        facts={},
+    ),
+    **{
+        f"a {variable} that is no disk": Case(
+            [f"{variable} ", "is not on a disk of its own", "Mount a disk there"],
+            with_hdfs({f"{role}_require_disks": True, variable: value}),
+            facts={"ansible_mounts": [{"mount": "/"}, {"mount": "/data/1"}]},
+        )
+        for role, variable, value in [
+            ("hdfs_namenode", "hdfs_namenode_dirs", ["/data/1/namenode", "/data/10"]),
+            ("hdfs_datanode", "hdfs_datanode_dirs", ["/data/1", "/srv/datanode"]),
+            ("hdfs_journalnode", "hdfs_journalnode_dir", "/srv/journalnode"),
+        ]
+    },
     "an administrator without a secret": Case(
         ['mesos_master_admin is "root"', "(admin)", "Add it there with a secret"],
         with_variable("mesos_master_admin", "root"),
@@ -155,6 +206,11 @@ MACHINES = {
     ),
 }
 SUITABLE = Case([], facts={})
+SUITABLE_FOR_HDFS = Case(
+    [],
+    with_hdfs({"hdfs_datanode_require_disks": True, "hdfs_datanode_dirs": ["/data/1", "/data/2/hdfs"]}),
+    facts={"ansible_memtotal_mb": 8192, "ansible_mounts": [{"mount": "/data/1"}, {"mount": "/data/2"}]},
+)
 
 
 @dataclass(frozen=True)
@@ -209,7 +265,7 @@ def preflight(folder: Path, case: Case) -> Outcome:
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Outcome]]]:
     """All cases, run side by side."""
     folder = tmp_path_factory.mktemp("preflight")
-    cases = INVENTORIES | MACHINES | {"suitable": SUITABLE}
+    cases = INVENTORIES | MACHINES | {"suitable": SUITABLE, "suitable for HDFS": SUITABLE_FOR_HDFS}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield {name: pool.submit(preflight, folder / str(n), case) for n, (name, case) in enumerate(cases.items())}
 
@@ -233,7 +289,8 @@ def test_a_machine_is_refused_before_anything_changes(name: str, outcomes: dict[
         assert [part for part in MACHINES[name].message if part not in message] == []
 
 
-def test_a_suitable_machine_passes_unchanged(outcomes: dict[str, Future[Outcome]]) -> None:
-    outcome = outcomes["suitable"].result()
+@pytest.mark.parametrize("name", ["suitable", "suitable for HDFS"])
+def test_a_suitable_machine_passes_unchanged(name: str, outcomes: dict[str, Future[Outcome]]) -> None:
+    outcome = outcomes[name].result()
     assert (outcome.status, outcome.messages, outcome.changed) == (0, [], 0)
     assert outcome.hosts == {"localhost", "m1"}

@@ -222,8 +222,8 @@ def hand_over() -> None:
     while not (next_ := successor(present)):
         if time.monotonic() > deadline:
             raise NotHealthyError(
-                f"NameNode {present.id} is active, and for {HAND_OVER_SECONDS:g} s no other was standby and out of safemode "
-                "to hand over to. See to the other NameNodes and the DataNodes first."
+                f"NameNode {present.id} is active, and for {HAND_OVER_SECONDS:g} s no other was standby and out of "
+                "safemode to hand over to. See to the other NameNodes and the DataNodes first."
             )
         time.sleep(1)
     as_hdfs("haadmin", "-failover", present.id, next_.id)

@@ -215,8 +215,8 @@ def main() -> None:
             diffs.append({"before_header": path, "after_header": path, "before": before or {}, "after": wanted})
     except NotNowError as error:
         module.fail_json(
-            msg=f"{path}: for {p['seconds']} s no NameNode was active and out of safemode. {error}. See to the DataNodes; "
-            "safemode ends when they have reported their blocks.",
+            msg=f"{path}: for {p['seconds']} s no NameNode was active and out of safemode. {error}. "
+            "See to the DataNodes; safemode ends when they have reported their blocks.",
             paths=paths,
         )
     except (RefusedError, OSError, ValueError, KeyError) as error:
