@@ -302,9 +302,10 @@ class Poller:
     def _serve(self, kind: str, work: Callable[[], bool]) -> None:
         served = time.monotonic()
         while not self._stop.wait(0.2):
-            if work():
-                served = time.monotonic()
-            self.longest_gap[kind] = max(self.longest_gap[kind], time.monotonic() - served)
+            succeeded, now = work(), time.monotonic()
+            self.longest_gap[kind] = max(self.longest_gap[kind], now - served)
+            if succeeded:
+                served = now
 
     def _read(self) -> bool:
         for host in NAMENODES:
