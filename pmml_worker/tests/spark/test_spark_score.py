@@ -230,7 +230,7 @@ def test_a_row_in_error_is_told_in_one_line_and_leaves_no_output(
     before = set(tmp_path.iterdir())
     assert spark_score(typed, rows, output) == 1
     error = capfd.readouterr().err
-    assert 'pmml-worker: Spark: field x: value "one" is no double' in error
+    assert 'pmml-worker: field x: value "one" is no double' in error
     assert "\tat " not in error and "Traceback" not in error
     assert set(tmp_path.iterdir()) == before
 
@@ -258,6 +258,27 @@ def test_output_is_replaced_only_on_demand_and_only_by_complete_results(
     assert spark_score(typed, good, output, "--overwrite") == 0
     assert [line[0] for line in texts(output)] == ["y", "6.1"]
     assert len(list(tmp_path.glob("*out put*"))) == 1
+
+
+def test_only_results_of_a_job_are_replaced(
+    spark_score: Callable[..., int], typed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (rows := tmp_path / "rows.csv").write_text("x\n1\n")
+    (home := tmp_path / "home").mkdir()
+    (home / "precious").touch()
+    for output in (home, rows):
+        assert spark_score(typed, rows, output, "--overwrite", "--output-format", "csv") == 1
+        assert f"OUTPUT file:{output} is no result of a job" in capfd.readouterr().err
+    assert (home / "precious").exists() and rows.exists()
+
+
+def test_a_model_without_fields_scores_every_row(scored: Scored, tmp_path: Path) -> None:
+    (model := tmp_path / "constant.pmml").write_bytes(document(
+        '<RegressionModel functionName="regression"><MiningSchema><MiningField name="y" usageType="target"/>'
+        '</MiningSchema><RegressionTable intercept="4"/></RegressionModel>'
+    ))  # fmt: skip
+    (rows := tmp_path / "rows.csv").write_text("a,b\n1,2\n3,4\n")
+    assert pq.read_table(scored(model, rows))["y"].to_pylist() == [4.0, 4.0]
 
 
 def test_a_folder_or_a_glob_is_one_input(scored: Scored, typed: Path, tmp_path: Path) -> None:
@@ -365,6 +386,14 @@ def test_a_folder_without_spark_is_told(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert f"pmml-worker: no Spark with Python in {tmp_path}; SPARK_HOME names the folder" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_jvm_that_does_not_start_is_told(opened: Path) -> None:
+    command = [sys.executable, "-m", "pmml_worker", "spark-score", MODEL, ROWS, "out.csv"]
+    result = subprocess.run([*command, "--conf", "spark.driver.memory=1k"], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "pmml-worker: Spark: [JAVA_GATEWAY_EXITED]" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_spark_submit_takes_it_as_an_application(opened: Path, tmp_path: Path) -> None:

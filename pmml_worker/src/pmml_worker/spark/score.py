@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", metavar="OUTPUT", help="folder for the results; the suffix tells the format")
     parser.add_argument("--input-format", choices=kinds, help="where INPUT has no such suffix")
     parser.add_argument("--output-format", choices=kinds, help="where OUTPUT has no such suffix")
-    parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT, once the new results are complete")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace results in OUTPUT, once the new ones are complete"
+    )
     parser.add_argument("--keep", action="append", default=[], metavar="COLUMN",
                         help="column of INPUT that OUTPUT has too, before the scores; may be given again")  # fmt: skip
     parser.add_argument(
@@ -83,8 +85,7 @@ def _score(spark: Any, arguments: argparse.Namespace, input_format: str, output_
 
     files = Files(spark)
     output = files.qualified(arguments.output)
-    if files.exists(output) and not arguments.overwrite:
-        raise TableError(f"OUTPUT {output} exists; give --overwrite to replace it, or another OUTPUT")
+    _refuse_existing(files, output, arguments.overwrite)
     if not files.matches(arguments.input):
         raise TableError(f"INPUT {files.qualified(arguments.input)}: no such file or folder")
     model_file, model = _ship_model(spark, files, files.qualified(arguments.model))
@@ -96,8 +97,18 @@ def _score(spark: Any, arguments: argparse.Namespace, input_format: str, output_
     selected = anonymous.select(*(f"c{names.index(name)}" for name in job.columns))
     observation = Observation()
     scored = selected.mapInArrow(functools.partial(score_batches, job), _spark_schema(rows, model, job))
-    _write(scored.observe(observation, count(lit(1)).alias("rows")), files, output, output_format)
+    observed = scored.observe(observation, count(lit(1)).alias("rows"))
+    _write(observed, files, output, output_format, arguments.overwrite)
     return int(observation.get["rows"])
+
+
+def _refuse_existing(files: Files, output: str, overwrite: bool) -> None:
+    if files.exists(output) and not overwrite:
+        raise TableError(f"OUTPUT {output} exists; give --overwrite to replace it, or another OUTPUT")
+    if files.exists(output) and not files.is_file(f"{output}/_SUCCESS"):
+        raise TableError(
+            f"OUTPUT {output} is no result of a job (it has no _SUCCESS); give another OUTPUT, or remove it"
+        )
 
 
 def _ship_model(spark: Any, files: Files, url: str) -> tuple[str, Model]:
@@ -158,6 +169,8 @@ def _job(
     if absent := [name for name in wanted if name not in names]:
         print(f"pmml-worker: INPUT {arguments.input} has no {', '.join(absent)}: scored as missing", file=sys.stderr)
     columns = tuple(name for name in names if name in keep or name in model.columns)
+    if not columns:
+        columns = tuple(names[:1])  # Batches without a column would have no rows.
     missing = tuple(arguments.missing or MISSING_TEXTS) if from_text else None
     return Job(model_file, columns, keep, errors, missing, as_text)
 
@@ -172,7 +185,7 @@ def _spark_schema(rows: Any, model: Model, job: Job) -> Any:
     return StructType([*kept, *scores.fields])
 
 
-def _write(scored: Any, files: Files, output: str, kind: str) -> None:
+def _write(scored: Any, files: Files, output: str, kind: str, overwrite: bool) -> None:
     """Write the results; OUTPUT gets its name only when it is complete."""
     folder, _, name = output.rpartition("/")
     partial = f"{folder}/.{name}.{scored.sparkSession.sparkContext.applicationId}.partial"
@@ -184,6 +197,7 @@ def _write(scored: Any, files: Files, output: str, kind: str) -> None:
             # Spark would trim texts.
             options |= {"ignoreLeadingWhiteSpace": False, "ignoreTrailingWhiteSpace": False}
             scored.write.options(**options).csv(partial)
+        _refuse_existing(files, output, overwrite)
         files.delete(output)
         files.rename(partial, output)
     finally:

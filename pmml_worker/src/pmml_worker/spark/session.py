@@ -72,7 +72,9 @@ def session(name: str, master: str | None, settings: Mapping[str, str]) -> Itera
         finally:
             spark.stop()
     except (Py4JError, PySparkException) as error:
-        raise SparkError(f"Spark: {reason(error)}") from None
+        raise SparkError(reason(error)) from None
+    except ConnectionError:
+        raise SparkError("Spark: its JVM has ended; what it wrote last says why") from None
 
 
 def _prepare(spark: Any) -> None:
@@ -96,18 +98,13 @@ def _prepare(spark: Any) -> None:
 def reason(error: Exception) -> str:
     """What went wrong, in one line, out of the stack traces of Python and Java that Spark makes of it."""
     cause = getattr(error, "java_exception", None)
-    if cause is None:
-        return _line(str(error))
-    while cause.getCause() is not None:
+    while cause is not None and cause.getCause() is not None:
         cause = cause.getCause()
-    return _line(cause.getMessage() or "") or str(cause.getClass().getName())
-
-
-def _line(text: str) -> str:
-    if raised := re.findall(r"^pmml_worker\.errors\.\w+: (.*)", text, re.MULTILINE):
-        return str(raised[-1])
+    text = str(error) if cause is None else cause.getMessage() or str(cause.getClass().getName())
+    if told := re.findall(r"^pmml_worker\.errors\.\w+: (.*)", text, re.MULTILINE):
+        return str(told[-1])
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("\tat ")]
-    return lines[-1] if "Traceback (most recent call last):" in text else " ".join(lines[:3])
+    return "Spark: " + (lines[-1] if "Traceback (most recent call last):" in text else " ".join(lines[:3]))
 
 
 class Files:
