@@ -389,7 +389,7 @@ def test_a_folder_without_spark_is_told(tmp_path: Path) -> None:
 
 
 def test_a_jvm_that_does_not_start_is_told(opened: Path) -> None:
-    command = [sys.executable, "-m", "pmml_worker", "spark-score", MODEL, ROWS, "out.csv"]
+    command: list[str | Path] = [sys.executable, "-m", "pmml_worker", "spark-score", MODEL, ROWS, "out.csv"]
     result = subprocess.run([*command, "--conf", "spark.driver.memory=1k"], capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "pmml-worker: Spark: [JAVA_GATEWAY_EXITED]" in result.stderr
