@@ -17,6 +17,7 @@ import hdfs_health
 Beans = dict[str, dict[str, Any]]
 STATUS, INFO = "Hadoop:service=NameNode,name=NameNodeStatus", "Hadoop:service=NameNode,name=NameNodeInfo"
 NAMESYSTEM = "Hadoop:service=NameNode,name=FSNamesystem"
+LAGGING = "(Written txid 5 (2 txns/30ms behind) (will try to re-sync on next segment))"
 JOURNALNODE = "Hadoop:service=JournalNode,name=JournalNodeInfo"
 DATANODE, ACTIVITY = "Hadoop:service=DataNode,name=DataNodeInfo", "Hadoop:service=DataNode,name=DataNodeActivity-*"
 
@@ -47,7 +48,8 @@ class Daemon:
 
 def namenode(state: str, safemode: str = "", journal: str = "(Written txid 7)") -> Beans:
     """Beans of a NameNode."""
-    stream = json.dumps([{"stream": f"Writing segment beginning at txid 5. 192.0.2.1:8485 {journal}"}])
+    writing = f"Writing segment beginning at txid 5. \n192.0.2.1:8485 (Written txid 7), 192.0.2.2:8485 {journal}"
+    stream = json.dumps([{"stream": writing}, {"stream": "EditLogFileOutputStream(/data/edits_inprogress_5)"}])
     return {
         STATUS: {"State": state},
         INFO: {"Safemode": safemode, "NameJournalStatus": stream},
@@ -173,9 +175,18 @@ def test_a_journalnode_is_written_to_after_a_new_segment(
     health: Health, daemons: Daemons, commands: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (health("journalnode-writing"), commands) == (0, ["dfsadmin -rollEdits"])
-    daemons["a"].beans = namenode("active", journal="(will try to re-sync on next segment)")
+    daemons["a"].beans = namenode("active", journal=LAGGING)
     assert health("journalnode-writing") == 1
-    assert "re-sync" in capsys.readouterr().err
+    assert "does not write to the JournalNodes 192.0.2.2\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("journal", "host", "status"), [("", 2, 0), (LAGGING, 2, 0), (LAGGING, 1, 1)])
+def test_a_journalnode_can_be_missed_if_all_others_are_written_to(
+    health: Health, daemons: Daemons, monkeypatch: pytest.MonkeyPatch, journal: str, host: int, status: int
+) -> None:
+    monkeypatch.setattr(hdfs_health, "own_addresses", lambda: [f"192.0.2.{host}"])
+    daemons["a"].beans = namenode("active", journal=journal or "(Written txid 7)")
+    assert health("journalnode-spare") == status
 
 
 def test_without_an_active_namenode_a_journalnode_need_only_answer(

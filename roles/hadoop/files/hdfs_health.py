@@ -7,7 +7,8 @@ Ends with 0 if the answer is yes, or if what was to be done is done; otherwise w
 
     journalnode           the JournalNode answers
     journals              prints which JournalNodes have data, and which are silent
-    journalnode-writing   the active NameNode writes to it, after beginning a new segment of edits
+    journalnode-writing   the active NameNode writes to all JournalNodes, after beginning a new segment of edits
+    journalnode-spare     the active NameNode writes to all other JournalNodes, so that it can do without this one
     namenode              the NameNode is active or standby
     namenode-active       the NameNode is active
     namenode-ready        the NameNode is active or standby, and left safemode
@@ -23,6 +24,7 @@ and the beans NameNodeStatus, NameNodeInfo, FSNamesystem, JournalNodeInfo, DataN
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -161,21 +163,42 @@ def journals() -> None:
     print(f"formatted: {' '.join(formatted)}\nsilent: {' '.join(silent)}")
 
 
-def journalnode_writing() -> None:
-    """The active NameNode writes to all JournalNodes.
+def lagging() -> list[str]:
+    """Addresses of the JournalNodes that the active NameNode does not write to, though it began a new segment of edits.
 
-    A NameNode leaves out a JournalNode that was away until it begins a new segment of edits. Without that, restarting
-    one JournalNode after the other would leave it none to write to. Where no NameNode is active nothing is written.
+    A NameNode leaves out a JournalNode that was away until it begins a new segment. Without that, restarting one
+    JournalNode after the other would leave it none to write to. Where no NameNode is active nothing is written.
     """
-    journalnode()
     try:
         namenode = active()
     except NotHealthyError:
-        return
+        return []
     as_hdfs("dfsadmin", "-rollEdits")
-    for journal in json.loads(namenode.info()["NameJournalStatus"]):
-        if "re-sync" in journal["stream"]:
-            raise NotHealthyError(f"NameNode {namenode.id}: {journal['stream']}")
+    streams = " ".join(journal["stream"] for journal in json.loads(namenode.info()["NameJournalStatus"]))
+    # As in: 192.0.2.1:8485 (Written txid 7), 192.0.2.2:8485 (Written txid 5 (will try to re-sync on next segment))
+    reports = re.findall(r"([\d.]+):\d+ \((.*?)(?=, [\d.]+:\d+ \(|$)", streams)
+    return [address for address, report in reports if "re-sync" in report]
+
+
+def journalnode_writing() -> None:
+    """The active NameNode writes to all JournalNodes."""
+    journalnode()
+    if left_out := lagging():
+        raise NotHealthyError(f"the active NameNode does not write to the JournalNodes {', '.join(left_out)}")
+
+
+def own_addresses() -> list[str]:
+    """The addresses of this host."""
+    return subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
+
+
+def journalnode_spare() -> None:
+    """The active NameNode writes to all JournalNodes but perhaps the one of this host."""
+    if left_out := set(lagging()) - set(own_addresses()):
+        raise NotHealthyError(
+            f"the active NameNode does not write to the JournalNodes {', '.join(sorted(left_out))}, and "
+            "without this one it might have no majority. See to them first."
+        )
 
 
 def namenode() -> None:
@@ -259,6 +282,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "journalnode": journalnode,
     "journals": journals,
     "journalnode-writing": journalnode_writing,
+    "journalnode-spare": journalnode_spare,
     "namenode": namenode,
     "namenode-active": namenode_active,
     "namenode-ready": namenode_ready,
