@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any, Self
 
+import hdfs_client
 import requests
 import yaml
 import yard
@@ -236,6 +237,23 @@ def application(name: str) -> str:
         return next((str(found["id"]) for found in known if found["name"] == name), None)
 
     return yard.wait_for(f"the history server lists {name}", listed)
+
+
+def settle() -> None:
+    """Wait until all that jobs stand on serves.
+
+    Blocks that were written while a DataNode was away may lack a replica for some minutes, which no job notices.
+    """
+    yard.leading_master()
+    yard.wait_for("all agents are registered", lambda: sorted(yard.agents()) == sorted(AGENTS))
+    yard.wait_for(
+        "HDFS has its NameNodes", lambda: sorted(map(hdfs_client.state, hdfs_client.NAMENODES)) == ["active", "standby"]
+    )
+    datanodes = len(hdfs_client.DATANODES)
+    yard.wait_for(
+        "HDFS has its DataNodes",
+        lambda: hdfs_client.namesystem(hdfs_client.active()).get("NumLiveDataNodes") == datanodes,
+    )
 
 
 def executor_image() -> str:

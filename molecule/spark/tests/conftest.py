@@ -1,4 +1,4 @@
-"""What the tests of Spark share: a name and a folder in HDFS per test, on a datacenter that is whole."""
+"""What the tests of Spark share: a name and a folder in HDFS per test, on a datacenter all of whose parts serve."""
 
 import uuid
 from collections.abc import Iterator
@@ -6,20 +6,12 @@ from collections.abc import Iterator
 import hdfs_client
 import pytest
 import spark_client
-import yard
-
-
-def whole() -> None:
-    """Wait until all agents are registered with one leading master, and HDFS is whole."""
-    yard.leading_master()
-    yard.wait_for("all agents are registered", lambda: sorted(yard.agents()) == sorted(spark_client.AGENTS))
-    yard.wait_for("HDFS is whole", hdfs_client.whole)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def settled() -> None:
-    """Every file of tests begins with a datacenter that is whole."""
-    whole()
+    """Every file of tests begins with a datacenter all of whose parts serve."""
+    spark_client.settle()
 
 
 @pytest.fixture

@@ -135,8 +135,7 @@ def test_a_job_ends_right_when_a_service_is_killed_while_it_runs(
     application.right(number)
     print(f"job ended {time.monotonic() - killed:.1f} s after {unit} on {host} was killed")
     framework(application.name, lambda known: bool(known["active"]))
-    yard.wait_for("all agents are registered", lambda: sorted(yard.agents()) == sorted(AGENTS))
-    yard.wait_for("HDFS is whole", hdfs_client.whole)
+    spark_client.settle()
 
 
 def test_the_application_ends_right_after_all_that(application: Application) -> None:
