@@ -248,10 +248,11 @@ class Copy:
         output = self._output()
         assert self._process.wait(60) == 0, output
         expected = self._digest.hexdigest()
-        yard.wait_for("all replicas are there", lambda: healthy(self.path))
+        ended = time.monotonic()
+        yard.wait_for("all replicas are there", lambda: healthy(self.path), 120)
+        print(f"{self.sent // MIB} MiB copied; all replicas were there after {time.monotonic() - ended:.1f} s")
         for host in DATANODES:
             assert digest(self.path, host) == expected
-        print(f"{self.sent // MIB} MiB copied")
 
     def abandon(self) -> None:
         """End the copy where it did not finish."""
