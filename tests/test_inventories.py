@@ -23,6 +23,7 @@ ROLES = {
     "mesos_agents": ["mesos_agent", "pmml_worker"],
     "hdfs_namenodes": ["hdfs_namenode"],
     "registry": ["registry"],
+    "gateways": ["spark"],
 }
 
 
