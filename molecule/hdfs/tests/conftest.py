@@ -1,5 +1,6 @@
 """What the tests of HDFS share: every one begins with all of HDFS in order, and has a folder of its own."""
 
+import uuid
 from collections.abc import Iterator
 
 import hdfs_client
@@ -16,8 +17,8 @@ def settled() -> None:
 
 @pytest.fixture
 def folder(settled: None) -> Iterator[str]:
-    """A folder of the user's."""
-    path = f"{HOME}/test"
+    """A new folder of the user's."""
+    path = f"{HOME}/{uuid.uuid4()}"
     assert hdfs_client.request("PUT", "MKDIRS", path).ok
     yield path
     assert hdfs_client.request("DELETE", "DELETE", path, hdfs_client.SUPERUSER, recursive="true").ok
