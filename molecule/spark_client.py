@@ -236,7 +236,7 @@ def application(name: str) -> str:
         known = history("applications?status=completed") or []
         return next((str(found["id"]) for found in known if found["name"] == name), None)
 
-    return yard.wait_for(f"the history server lists {name}", listed)
+    return yard.wait_for(f"the history server lists {name}", listed, 120)
 
 
 def settle() -> None:
