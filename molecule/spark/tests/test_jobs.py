@@ -33,8 +33,10 @@ def test_an_answer_comes_within_40_s_from_executors_that_must_fetch_spark_from_h
     ended = ran_on_all_agents(name)
     archive = f"hdfs://{yard.variables()['hadoop_nameservice']}/spark/spark-"
     for agent in AGENTS:
-        for sandbox in spark_client.sandboxes(agent, ended["id"]).values():
-            assert yard.node(agent).file(f"{sandbox}/stderr").contains(f"Fetching {archive}"), sandbox
+        # A second executor of the agent has the archive from the agent's cache.
+        folders = spark_client.sandboxes(agent, ended["id"]).values()
+        logs = "".join(yard.node(agent).check_output("cat %s/stderr", folder) for folder in folders)
+        assert f"Fetching {archive}" in logs, agent
     assert seconds <= COLD_SECONDS
 
 
