@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -46,6 +47,14 @@ def variables() -> dict[str, Any]:
     """The local inventory's own variables of all hosts, as they are written there."""
     written: dict[str, Any] = yaml.safe_load((INVENTORY / "group_vars" / "all" / "local.yml").read_text())
     return written
+
+
+def resolved(host: str, variable: str) -> Any:
+    """A host's variable as Ansible has it, with its templates resolved."""
+    command = ["ansible", f"--inventory={INVENTORY}", host, "--module-name=debug", f"--args=var={variable}"]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    return json.loads(output.partition("=>")[2])[variable]
 
 
 def node(host: str) -> Any:

@@ -57,12 +57,12 @@ def test_a_master_counts_a_majority_as_quorum_and_keeps_a_replicated_log(master:
 
 
 def test_weights_and_quota_are_the_inventorys() -> None:
-    variables = yard.variables()
     weights = call("GET_WEIGHTS")["get_weights"]["weight_infos"]
-    assert {info["role"]: info["weight"] for info in weights} == variables["mesos_master_weights"]
+    assert {info["role"]: info["weight"] for info in weights} == yard.variables()["mesos_master_weights"]
     configs = call("GET_QUOTA")["get_quota"]["status"]["configs"]
     limits = {c["role"]: {name: amount["value"] for name, amount in c["limits"].items()} for c in configs}
-    assert limits == {role: quota["limits"] for role, quota in variables["mesos_master_quota"].items()}
+    quota = yard.resolved(MASTERS[0], "mesos_master_quota")
+    assert limits == {role: bounds["limits"] for role, bounds in quota.items()}
 
 
 @pytest.mark.parametrize("master", MASTERS)
@@ -141,5 +141,5 @@ def test_a_change_restarts_one_master_at_a_time_and_the_leader_last() -> None:
         assert yard.wait_for("a master leads again", lambda: yard.mesos("/state"))["cluster"] == "changed"
     assert all(after[master] > before[master] for master in MASTERS)
     assert max(MASTERS, key=lambda master: after[master]) == leader
-    assert poller.samples > 50
+    assert poller.samples > 20
     assert poller.fewest_alive >= 2
