@@ -151,4 +151,4 @@ def test_a_check_finds_nothing_to_change_and_says_which_folders_are_on_no_disk_o
     for kind, hosts in (("namenode", NAMENODES), ("datanode", DATANODES)):
         for host in hosts:
             folder = f"/var/lib/hadoop-hdfs/{kind}"
-            assert re.search(rf'ok: \[{host}\] => {{\s+"msg": "{folder} is not on a disk of its own', output)
+            assert re.search(rf"ok: \[{host}\] =>\s+msg: {folder} is not on a disk of its own", output)
