@@ -20,6 +20,8 @@ from requests.auth import HTTPBasicAuth
 ROOT = Path(__file__).parents[1]
 # A scenario with nodes of its own names their inventory here.
 INVENTORY = Path(os.environ.get("YARD_INVENTORY", ROOT / "inventories" / "local"))
+# Molecule has Ansible force colours, which nobody wants in text that tests read.
+ANSIBLE_ENVIRONMENT = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
 MESOS_PORT, AGENT_PORT, ZOOKEEPER_PORT, SCHEDULER_PORT = 5050, 5051, 2181, 8090
 
 T = TypeVar("T")
@@ -52,7 +54,7 @@ def variables() -> dict[str, Any]:
 def resolved(host: str, variable: str) -> Any:
     """A host's variable as Ansible has it, with its templates resolved."""
     command = ["ansible", f"--inventory={INVENTORY}", host, "--module-name=debug", f"--args=var={variable}"]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+    environment = {**ANSIBLE_ENVIRONMENT, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
     output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     return json.loads(output.partition("=>")[2])[variable]
 
@@ -158,7 +160,7 @@ def kill_service(host: str, unit: str) -> None:
 def _play(playbook: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["ansible-playbook", f"--inventory={INVENTORY}", str(ROOT / playbook), *arguments],
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        env=ANSIBLE_ENVIRONMENT,
         capture_output=True,
         text=True,
         check=False,
