@@ -16,6 +16,11 @@ def modes() -> list[str]:
     return sorted(yard.mode(member) for member in MEMBERS)
 
 
+def main_process(member: str) -> str:
+    """The process id of a member's server."""
+    return str(yard.node(member).check_output("systemctl show zookeeper --property=MainPID --value"))
+
+
 class Poller:
     """Counts, every tenth of a second, the members that are alive, and the time in seconds without one that serves."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import yard
-from ensemble import MEMBERS, modes
+from ensemble import MEMBERS, main_process, modes
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoAuthError
 from kazoo.security import make_digest_acl
@@ -34,7 +34,7 @@ def test_the_service_is_enabled_runs_unprivileged_and_comes_back_by_itself(membe
     host = yard.node(member)
     service = host.service("zookeeper")
     assert service.is_enabled and service.is_running
-    assert host.check_output("ps --no-headers -o user -C java") == "zookeeper"
+    assert host.check_output("ps --no-headers -o user -p %s", main_process(member)) == "zookeeper"
     before = yard.four_letter_word(member, "srvr")
     yard.kill_service(member, "zookeeper")
     yard.wait_for("the member takes part again", lambda: modes() == ["follower", "follower", "leader"])
