@@ -87,14 +87,16 @@ def test_one_scheduler_leads_and_all_tell_the_same_of_the_workers() -> None:
     assert listed[0] and all(workers == listed[0] for workers in listed)
 
 
-def test_a_worker_is_launched_on_the_agent_that_has_the_fewest() -> None:
+def test_workers_are_spread_over_the_agents_at_the_latest_when_they_are_replaced() -> None:
     def spread() -> bool:
         workers = yard.workers()
-        return len(workers) == WANTED and {worker["host"] for worker in workers} == set(AGENTS)
+        if len(workers) == WANTED and {worker["host"] for worker in workers} != set(AGENTS):
+            # They were launched while an agent was full or away.
+            kill(workers[0])
+            yard.wait_for("the worker is gone", lambda: workers[0]["task_id"] not in task_ids())
+        return {worker["host"] for worker in workers} == set(AGENTS)
 
-    if not spread():  # One was launched while an agent was full or away.
-        kill(yard.workers()[0])
-    yard.wait_for("the workers are spread over the agents", spread)
+    yard.wait_for("the workers are spread over the agents", spread, 150, every=1)
 
 
 def test_workers_run_as_docker_tasks_with_their_limits_and_without_root() -> None:
