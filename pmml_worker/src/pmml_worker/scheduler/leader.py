@@ -25,8 +25,9 @@ LOG = logging.getLogger(__name__)
 TICK = 0.5
 """Seconds between two decisions when nothing happens."""
 
-SETTLE = 1.0
-"""Seconds for which offers are gathered, so that there is a choice of agents."""
+SETTLE = 3.0
+"""Seconds for which offers are gathered, so that there is a choice of agents: more than two of Mesos' allocations, for
+another framework may have been offered an agent first, and declined it."""
 
 RETRY_AFTER = 1.0
 """Seconds between two attempts to subscribe."""
