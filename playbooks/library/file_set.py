@@ -32,7 +32,7 @@ options:
     type: list
     elements: dict
     default: []
-    suboptions:
+    suboptions: &file
       <<: *attributes
       content: {description: All of the file., type: str, required: true}
   secrets:
@@ -40,9 +40,7 @@ options:
     type: list
     elements: dict
     default: []
-    suboptions:
-      <<: *attributes
-      content: {description: All of the file., type: str, required: true}
+    suboptions: *file
 """
 
 EXAMPLES = """
