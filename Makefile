@@ -11,12 +11,13 @@ EXTRA ?=
 MOLECULE ?= export ANSIBLE_HOME=$(CURDIR)/.cache/ansible; rm -rf .cache/ansible/tmp/molecule.*; status=0; \
 	$(BIN)/molecule test --all --exclude zookeeper_archive || status=1; \
 	$(BIN)/molecule test --scenario-name zookeeper_archive || status=1; exit $$status
-SHELL_SCRIPTS := .ci/run images/hadoop/bin/hadoop images/hadoop/bin/hdfs tools/engine_down tools/integration tools/venv
+SHELL_SCRIPTS := .ci/run images/hadoop/bin/hadoop images/hadoop/bin/hdfs tools/engine_down tools/integration \
+	tools/native tools/venv
 # Lint, tests and Ansible find each other's commands without an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint unit integration molecule artifacts artifacts-list readme lock venv clean
+.PHONY: help up down test lint unit native integration molecule artifacts artifacts-list readme lock venv clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -58,8 +59,11 @@ lint: venv ## style, types, and whether what is generated is up to date
 	shellcheck --external-sources $(SHELL_SCRIPTS)
 	tools/role_readme.py --check
 
-unit: venv ## unit tests of the house's tools and Ansible modules, and of the worker
+unit: venv native ## unit tests of the house's tools and Ansible modules, and of the worker
 	status=0; pytest || status=1; (cd pmml_worker && PYTHONPATH=src pytest) || status=1; exit $$status
+
+native: venv ## compile the worker's extension in place, where the tests find it
+	@tools/native
 
 integration: venv ## test the package, the image and the scheduler that `make artifacts` built, without nodes
 	@tools/integration

@@ -16,6 +16,7 @@ from pmml_worker.models.tree import (
     TreeOptions,
     leaf_table,
     lost_default_child,
+    tree_options,
 )
 from pmml_worker.schema.elements import (
     DataType,
@@ -618,14 +619,3 @@ def _embeds(tree: TreeModel) -> bool:
             return True
         stack.extend(node.nodes)
     return False
-
-
-def tree_options(tree: TreeModel) -> TreeOptions:
-    """What a TreeModel says of its evaluation."""
-    return TreeOptions(
-        tree.function_name == "classification",
-        tree.missing_value_strategy,
-        tree.missing_value_penalty,
-        tree.no_true_child_strategy,
-        tree.x_math_context,
-    )

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pmml_worker.errors import SchemaError
-from pmml_worker.models.mining import MiningKernel, tree_options
+from pmml_worker.models.kernel import Context, Evaluation
+from pmml_worker.models.mining import MiningKernel
 from pmml_worker.models.regression import RegressionKernel
-from pmml_worker.models.tree import TreeKernel
+from pmml_worker.models.tree import TreeKernel, stand_alone
 from pmml_worker.schema.elements import (
     PMML,
     DataField,
-    DecisionTree,
     DerivedField,
     MiningModel,
-    MiningSchema,
-    Model,
-    Output,
-    OutputField,
-    Regression,
+    ModelElement,
     RegressionModel,
     Segment,
     Segmentation,
@@ -128,13 +125,18 @@ def references(expression: object) -> list[str]:
     return names
 
 
-Kernel = Callable[[Scope], tuple[dict[str | None, Prediction], dict[str, Column]]]
+# A new model element needs its line here, its dataclasses in schema and a file of its own beside this one.
+SCORERS: Mapping[type[ModelElement], Callable[[Any, Context], Callable[[Scope], Prediction]]] = {
+    RegressionModel: lambda model, context: RegressionKernel(model, context).score,
+    TreeModel: lambda model, context: TreeKernel(model, context).score,
+}
+"""How each model element that is no MiningModel is compiled."""
 
 
 class CompiledModel:
     """A model ready to score blocks of rows; it changes nothing of its own while it does."""
 
-    def __init__(self, model: Model, document: Document, outer: Environment, outermost: bool) -> None:
+    def __init__(self, model: ModelElement, document: Document, outer: Environment, outermost: bool) -> None:
         self.model = model
         self.function = model.function_name
         if not model.is_scorable:
@@ -155,7 +157,7 @@ class CompiledModel:
         self.target_elements: dict[str | None, Target] = {
             target.field: target for target in (model.targets.targets if model.targets else ())
         }
-        self.kernel, nested = self._kernel(document, environment, outermost)
+        self.kernel, nested = self._kernel(document, environment)
         context = OutputContext(self.function, self.targets, self.target_elements, document.fields)
         self.output: list[CompiledOutput] = compile_output(model.output, context, environment)
         self.own_outputs: dict[str, FieldType] = {item.element.name: item.type for item in self.output}
@@ -172,29 +174,23 @@ class CompiledModel:
         return tuple(TargetField(name, outer.find(name)) for name in names) or (TargetField(None, None),)
 
     def _kernel(
-        self, document: Document, environment: Environment, outermost: bool
-    ) -> tuple[Kernel, dict[str, FieldType]]:
+        self, document: Document, environment: Environment
+    ) -> tuple[Callable[[Scope], Evaluation], dict[str, FieldType]]:
         model = self.model
-        match model:
-            case TreeModel():
+        if isinstance(model, MiningModel):
 
-                def embed(inner: DecisionTree | Regression) -> Callable[[Scope], Prediction]:
-                    compiled = CompiledModel(stand_alone(inner), document, environment, False)
-                    return lambda scope: next(iter(compiled.evaluate(scope).predictions.values()))
+            def compile_segment(segment: Segment, inner: Environment) -> CompiledModel:
+                return CompiledModel(segment.model, document, inner, False)
 
-                tree = TreeKernel(model.node, tree_options(model), environment, str(model), embed)
-                return (lambda scope: ({None: tree.score(scope)}, {})), {}
-            case RegressionModel():
-                regression = RegressionKernel(model, environment, self.targets[0])
-                return (lambda scope: ({None: regression.score(scope)}, {})), {}
-            case MiningModel():
-                segmentation = model.segmentation or sequence(model)
+            mining = MiningKernel(model, model.segmentation or sequence(model), environment, compile_segment)
+            return mining.score, mining.outputs
 
-                def compile_segment(segment: Segment, inner: Environment) -> CompiledModel:
-                    return CompiledModel(segment.model, document, inner, False)
+        def compile_inner(inner: ModelElement, outer: Environment) -> Callable[[Scope], Prediction]:
+            compiled = CompiledModel(inner, document, outer, False)
+            return lambda scope: next(iter(compiled.evaluate(scope).predictions.values()))
 
-                mining = MiningKernel(model, segmentation, environment, compile_segment)
-                return mining.score, mining.outputs
+        score = SCORERS[type(model)](model, Context(environment, self.targets, compile_inner))
+        return (lambda scope: ({None: score(scope)}, {})), {}
 
     def evaluate(self, outer: Scope) -> Result:
         """Score a block of rows, whose fields the outer scope knows."""
@@ -222,32 +218,6 @@ class CompiledModel:
                         for name, prediction in predictions.items()
                     }
         return Result(predictions, outputs)
-
-
-def stand_alone(inner: DecisionTree | Regression) -> TreeModel | RegressionModel:
-    """An embedded model as the model element that it abbreviates (MultipleModels, "embedded models")."""
-    fields = tuple(
-        OutputField(
-            line=field.line, name=field.name, display_name=field.display_name, optype=field.optype,
-            data_type=field.data_type, feature=field.feature, value=field.value,
-        )
-        for field in inner.result_fields
-    )  # fmt: skip
-    output = inner.output or (Output(line=inner.line, fields=fields) if fields else None)
-    schema = MiningSchema(line=inner.line)
-    if isinstance(inner, DecisionTree):
-        return TreeModel(
-            line=inner.line, model_name=inner.model_name, function_name=inner.function_name, mining_schema=schema,
-            output=output, targets=inner.targets, local_transformations=inner.local_transformations,
-            missing_value_strategy=inner.missing_value_strategy, missing_value_penalty=inner.missing_value_penalty,
-            no_true_child_strategy=inner.no_true_child_strategy, split_characteristic=inner.split_characteristic,
-            node=inner.node,
-        )  # fmt: skip
-    return RegressionModel(
-        line=inner.line, model_name=inner.model_name, function_name=inner.function_name, mining_schema=schema,
-        output=output, targets=inner.targets, local_transformations=inner.local_transformations,
-        normalization_method=inner.normalization_method, tables=inner.tables,
-    )  # fmt: skip
 
 
 def sequence(model: MiningModel) -> Segmentation:

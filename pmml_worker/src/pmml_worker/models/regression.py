@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from pmml_worker.errors import SchemaError
+from pmml_worker.models.kernel import Context
 from pmml_worker.schema.elements import MathContext, NormalizationMethod, RegressionModel, RegressionTable
 from pmml_worker.transform.column import (
     Array,
@@ -20,7 +21,7 @@ from pmml_worker.transform.column import (
 )
 from pmml_worker.transform.expressions import compile_expression, equals, parse_or_refuse
 from pmml_worker.transform.functions import exp, normal_cdf
-from pmml_worker.transform.prediction import Prediction, TargetField, winner
+from pmml_worker.transform.prediction import Prediction, winner
 from pmml_worker.transform.scope import Environment, Evaluate, Scope
 
 
@@ -162,14 +163,15 @@ def divide_by_sum(values: Array) -> Array:
 class RegressionKernel:
     """Scores a RegressionModel."""
 
-    def __init__(self, model: RegressionModel, environment: Environment, target: TargetField) -> None:
+    def __init__(self, model: RegressionModel, context: Context) -> None:
         self.method = model.normalization_method
         self.context = model.x_math_context
         self.element = str(model)
         self.is_classification = model.function_name == "classification"
         if not model.tables:
             raise SchemaError("<RegressionModel> has no <RegressionTable>", model.line)
-        self.tables = [_Table(table, environment) for table in model.tables]
+        self.tables = [_Table(table, context.environment) for table in model.tables]
+        target = context.targets[0]
         self.is_ordinal = target.type is not None and target.type.optype == "ordinal"
         if self.is_classification:
             if len(self.tables) < 2:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from pmml_worker.errors import SchemaError
+from pmml_worker.models.kernel import Context
 from pmml_worker.models.predicate import Test, Truth, comparison_value, compile_predicate, set_values
 from pmml_worker.schema.elements import (
     DecisionTree,
     False_,
     MathContext,
+    MiningSchema,
     MissingValueStrategy,
     Node,
     NoTrueChildStrategy,
+    Output,
+    OutputField,
     Predicate,
     Regression,
+    RegressionModel,
     SimplePredicate,
     SimpleSetPredicate,
+    TreeModel,
     True_,
 )
 from pmml_worker.transform.column import Array, Bools, Codes, Column, Fault, Floats, Ints, first_fault
@@ -496,33 +502,62 @@ def probability_row(node: Node, names: Mapping[str, int], dtype: type) -> tuple[
 
 # --- The model element -----------------------------------------------------------------------------------------------
 
-Embed = Callable[[DecisionTree | Regression], Callable[[Scope], Prediction]]
+
+def stand_alone(inner: DecisionTree | Regression) -> TreeModel | RegressionModel:
+    """An embedded model as the model element that it abbreviates (MultipleModels, "embedded models")."""
+    fields = tuple(
+        OutputField(
+            line=field.line, name=field.name, display_name=field.display_name, optype=field.optype,
+            data_type=field.data_type, feature=field.feature, value=field.value,
+        )
+        for field in inner.result_fields
+    )  # fmt: skip
+    output = inner.output or (Output(line=inner.line, fields=fields) if fields else None)
+    schema = MiningSchema(line=inner.line)
+    if isinstance(inner, DecisionTree):
+        return TreeModel(
+            line=inner.line, model_name=inner.model_name, function_name=inner.function_name, mining_schema=schema,
+            output=output, targets=inner.targets, local_transformations=inner.local_transformations,
+            missing_value_strategy=inner.missing_value_strategy, missing_value_penalty=inner.missing_value_penalty,
+            no_true_child_strategy=inner.no_true_child_strategy, split_characteristic=inner.split_characteristic,
+            node=inner.node,
+        )  # fmt: skip
+    return RegressionModel(
+        line=inner.line, model_name=inner.model_name, function_name=inner.function_name, mining_schema=schema,
+        output=output, targets=inner.targets, local_transformations=inner.local_transformations,
+        normalization_method=inner.normalization_method, tables=inner.tables,
+    )  # fmt: skip
+
+
+def tree_options(tree: TreeModel) -> TreeOptions:
+    """What a TreeModel says of its evaluation."""
+    return TreeOptions(
+        tree.function_name == "classification",
+        tree.missing_value_strategy,
+        tree.missing_value_penalty,
+        tree.no_true_child_strategy,
+        tree.x_math_context,
+    )
 
 
 class TreeKernel:
     """Scores a TreeModel."""
 
-    def __init__(
-        self,
-        root: Node,
-        options: TreeOptions,
-        environment: Environment,
-        element: str,
-        embed: Embed,
-    ) -> None:
-        self.options = options
-        self.element = element
+    def __init__(self, model: TreeModel, context: Context) -> None:
+        self.options = options = tree_options(model)
+        self.element = str(model)
         self.walker: _Walker | None = None
         self.forest: Forest | None = None
+        environment = context.environment
         if options.splits_rows:
-            self.walker = _Walker(root, options, environment)
+            self.walker = _Walker(model.node, options, environment)
             return
         builder = ForestBuilder(environment)
-        builder.add(root, options)
+        builder.add(model.node, options)
         self.forest = Forest(builder)
         self.table = leaf_table(self.forest.leaves, options)
         self.embedded = {
-            index: embed(leaf.node.embedded[0])
+            index: context.compile_inner(stand_alone(leaf.node.embedded[0]), environment)
             for index, leaf in enumerate(self.forest.leaves)
             if leaf.node is not None and leaf.node.embedded
         }

@@ -49,14 +49,15 @@ _E = TypeVar("_E", bound=Element)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False, field_specifiers=(field,))
-def _element(cls: type[_E]) -> type[_E]:
+def element(cls: type[_E]) -> type[_E]:
+    """Make a class an element: a frozen dataclass whose fields are the element's attributes and children."""
     return dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)(cls)
 
 
 # --- Data dictionary (DataDictionary) --------------------------------------------------------------------------------
 
 
-@_element
+@element
 class Value(Element):
     """A value of a field that is valid, invalid or stands for a missing one."""
 
@@ -65,7 +66,7 @@ class Value(Element):
     property: Literal["valid", "invalid", "missing"] = "valid"
 
 
-@_element
+@element
 class Interval(Element):
     """A range of valid numbers; a margin that is absent is infinite."""
 
@@ -74,7 +75,7 @@ class Interval(Element):
     right_margin: float | None = None
 
 
-@_element
+@element
 class DataField(Element):
     """A field of the data, as it comes from outside."""
 
@@ -86,7 +87,7 @@ class DataField(Element):
     intervals: tuple[Interval, ...] = ()
 
 
-@_element
+@element
 class DataDictionary(Element):
     """All fields of the data."""
 
@@ -96,7 +97,7 @@ class DataDictionary(Element):
 # --- Expressions (Transformations, Functions) ------------------------------------------------------------------------
 
 
-@_element
+@element
 class FieldRef(Element):
     """The value of a field."""
 
@@ -104,7 +105,7 @@ class FieldRef(Element):
     map_missing_to: str | None = None
 
 
-@_element
+@element
 class Constant(Element):
     """A value of its own; without a data type that of the text is inferred: integer, double or string."""
 
@@ -113,7 +114,7 @@ class Constant(Element):
     text: str = ""
 
 
-@_element
+@element
 class LinearNorm(Element):
     """A point of a piecewise linear function."""
 
@@ -124,7 +125,7 @@ class LinearNorm(Element):
 OutlierTreatment: TypeAlias = Literal["asIs", "asMissingValues", "asExtremeValues"]
 
 
-@_element
+@element
 class NormContinuous(Element):
     """A piecewise linear function of a continuous field."""
 
@@ -134,7 +135,7 @@ class NormContinuous(Element):
     linear_norms: tuple[LinearNorm, ...] = ()
 
 
-@_element
+@element
 class NormDiscrete(Element):
     """1 where a field has a value, 0 elsewhere."""
 
@@ -143,7 +144,7 @@ class NormDiscrete(Element):
     map_missing_to: float | None = None
 
 
-@_element
+@element
 class DiscretizeBin(Element):
     """The value given to an interval."""
 
@@ -151,7 +152,7 @@ class DiscretizeBin(Element):
     interval: Interval
 
 
-@_element
+@element
 class Discretize(Element):
     """Intervals of a continuous field to values."""
 
@@ -162,7 +163,7 @@ class Discretize(Element):
     bins: tuple[DiscretizeBin, ...] = ()
 
 
-@_element
+@element
 class FieldColumnPair(Element):
     """Which column of the table a field is looked up in."""
 
@@ -170,7 +171,7 @@ class FieldColumnPair(Element):
     column: str
 
 
-@_element
+@element
 class Row(Element):
     """A row of an inline table: text by column; a column that a row leaves out is not in it."""
 
@@ -178,14 +179,14 @@ class Row(Element):
     cells: Mapping[str, str]
 
 
-@_element
+@element
 class InlineTable(Element):
     """A table in the document (Taxonomy)."""
 
     rows: tuple[Row, ...] = ()
 
 
-@_element
+@element
 class MapValues(Element):
     """Values of fields to a value, by a table."""
 
@@ -197,7 +198,7 @@ class MapValues(Element):
     table: InlineTable | None = None
 
 
-@_element
+@element
 class Apply(Element):
     """A function applied to expressions."""
 
@@ -211,7 +212,7 @@ class Apply(Element):
 LocalTermWeights: TypeAlias = Literal["termFrequency", "binary", "logarithmic", "augmentedNormalizedTermFrequency"]
 
 
-@_element
+@element
 class TextIndexNormalization(Element):
     """Replacements that a text goes through before terms are counted in it."""
 
@@ -223,7 +224,7 @@ class TextIndexNormalization(Element):
     table: InlineTable | None = None
 
 
-@_element
+@element
 class TextIndex(Element):
     """How often a term occurs in a text."""
 
@@ -242,7 +243,7 @@ class TextIndex(Element):
 Expression: TypeAlias = FieldRef | Constant | NormContinuous | NormDiscrete | Discretize | MapValues | Apply | TextIndex
 
 
-@_element
+@element
 class DerivedField(Element):
     """A field computed from others."""
 
@@ -253,7 +254,7 @@ class DerivedField(Element):
     values: tuple[Value, ...] = ()
 
 
-@_element
+@element
 class ParameterField(Element):
     """A parameter of a function."""
 
@@ -262,7 +263,7 @@ class ParameterField(Element):
     data_type: DataType | None = None
 
 
-@_element
+@element
 class DefineFunction(Element):
     """A function of the document's own."""
 
@@ -273,7 +274,7 @@ class DefineFunction(Element):
     expression: Expression
 
 
-@_element
+@element
 class TransformationDictionary(Element):
     """Functions and derived fields for all models of the document."""
 
@@ -281,7 +282,7 @@ class TransformationDictionary(Element):
     derived_fields: tuple[DerivedField, ...] = ()
 
 
-@_element
+@element
 class LocalTransformations(Element):
     """Derived fields of one model."""
 
@@ -293,7 +294,7 @@ class LocalTransformations(Element):
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 
 
-@_element
+@element
 class Array(Element):
     """Values of one type, separated by white space; with quotes where they hold white space (GeneralStructure)."""
 
@@ -309,7 +310,7 @@ class Array(Element):
         ]
 
 
-@_element
+@element
 class SimplePredicate(Element):
     """A comparison of a field with a value."""
 
@@ -320,7 +321,7 @@ class SimplePredicate(Element):
     value: str | None = None
 
 
-@_element
+@element
 class SimpleSetPredicate(Element):
     """Whether a field's value is one of a set."""
 
@@ -329,21 +330,21 @@ class SimpleSetPredicate(Element):
     array: Array
 
 
-@_element
+@element
 class True_(Element):
     """Always true."""
 
     TAG: ClassVar[str | None] = "True"
 
 
-@_element
+@element
 class False_(Element):
     """Never true."""
 
     TAG: ClassVar[str | None] = "False"
 
 
-@_element
+@element
 class CompoundPredicate(Element):
     """Predicates joined by a three-valued operator, or tried one after the other (`surrogate`)."""
 
@@ -357,7 +358,7 @@ Predicate: TypeAlias = SimplePredicate | SimpleSetPredicate | CompoundPredicate 
 # --- Mining schema, targets and output (MiningSchema, Targets, Output) -----------------------------------------------
 
 
-@_element
+@element
 class MiningField(Element):
     """How a model uses a field, and what it does with outliers, missing and invalid values."""
 
@@ -379,14 +380,14 @@ class MiningField(Element):
     x_invalid_value_replacement: str | None = field(default=None, metadata={"xml": "x-invalidValueReplacement"})
 
 
-@_element
+@element
 class MiningSchema(Element):
     """The fields that a model uses."""
 
     fields: tuple[MiningField, ...] = ()
 
 
-@_element
+@element
 class TargetValue(Element):
     """Prior knowledge of one value of the target."""
 
@@ -396,7 +397,7 @@ class TargetValue(Element):
     default_value: float | None = None
 
 
-@_element
+@element
 class Target(Element):
     """What is done to a predicted value before it is given out."""
 
@@ -410,14 +411,14 @@ class Target(Element):
     values: tuple[TargetValue, ...] = ()
 
 
-@_element
+@element
 class Targets(Element):
     """The model's targets."""
 
     targets: tuple[Target, ...] = ()
 
 
-@_element
+@element
 class Decision(Element):
     """A value that a decision may have."""
 
@@ -426,7 +427,7 @@ class Decision(Element):
     description: str | None = None
 
 
-@_element
+@element
 class Decisions(Element):
     """All values that a decision may have."""
 
@@ -444,7 +445,7 @@ ResultFeature: TypeAlias = Literal[
 """What an output field tells (Output)."""
 
 
-@_element
+@element
 class OutputField(Element):
     """A result, or a value computed from results."""
 
@@ -464,7 +465,7 @@ class OutputField(Element):
     values: tuple[Value, ...] = ()
 
 
-@_element
+@element
 class Output(Element):
     """The results of a model."""
 
@@ -474,9 +475,12 @@ class Output(Element):
 # --- Models ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class _Model(Element):
-    """What all model elements have (GeneralStructure)."""
+@element
+class ModelElement(Element):
+    """What all model elements have (GeneralStructure).
+
+    Where a field's type is this class, the parser takes any of its subclasses: each is a model element of the standard.
+    """
 
     model_name: str | None = None
     function_name: MiningFunction
@@ -489,7 +493,7 @@ class _Model(Element):
     local_transformations: LocalTransformations | None = None
 
 
-@_element
+@element
 class ScoreDistribution(Element):
     """The weight of one class among the records of a node."""
 
@@ -499,7 +503,7 @@ class ScoreDistribution(Element):
     probability: float | None = None
 
 
-@_element
+@element
 class Node(Element):
     """A node of a decision tree."""
 
@@ -519,8 +523,8 @@ MissingValueStrategy: TypeAlias = Literal[
 NoTrueChildStrategy: TypeAlias = Literal["returnNullPrediction", "returnLastPrediction"]
 
 
-@_element
-class TreeModel(_Model):
+@element
+class TreeModel(ModelElement):
     """A decision tree (TreeModel)."""
 
     missing_value_strategy: MissingValueStrategy = "none"
@@ -530,7 +534,7 @@ class TreeModel(_Model):
     node: Node
 
 
-@_element
+@element
 class NumericPredictor(Element):
     """coefficient * field ** exponent."""
 
@@ -539,7 +543,7 @@ class NumericPredictor(Element):
     coefficient: float
 
 
-@_element
+@element
 class CategoricalPredictor(Element):
     """The coefficient, where the field has the value."""
 
@@ -548,7 +552,7 @@ class CategoricalPredictor(Element):
     coefficient: float
 
 
-@_element
+@element
 class PredictorTerm(Element):
     """coefficient * the product of fields."""
 
@@ -557,7 +561,7 @@ class PredictorTerm(Element):
     fields: tuple[FieldRef, ...]
 
 
-@_element
+@element
 class RegressionTable(Element):
     """A linear function of predictors."""
 
@@ -573,8 +577,8 @@ NormalizationMethod: TypeAlias = Literal[
 ]
 
 
-@_element
-class RegressionModel(_Model):
+@element
+class RegressionModel(ModelElement):
     """A regression (Regression)."""
 
     model_type: str | None = None
@@ -583,7 +587,7 @@ class RegressionModel(_Model):
     tables: tuple[RegressionTable, ...]
 
 
-@_element
+@element
 class ResultField(Element):
     """A name by which the result of an embedded model is known to its siblings (MultipleModels)."""
 
@@ -595,7 +599,7 @@ class ResultField(Element):
     value: str | None = None
 
 
-@_element
+@element
 class DecisionTree(Element):
     """A tree embedded in another model (MultipleModels)."""
 
@@ -612,7 +616,7 @@ class DecisionTree(Element):
     node: Node
 
 
-@_element
+@element
 class Regression(Element):
     """A regression embedded in another model (MultipleModels)."""
 
@@ -626,21 +630,21 @@ class Regression(Element):
     tables: tuple[RegressionTable, ...]
 
 
-@_element
+@element
 class VariableWeight(Element):
     """The field that holds a segment's weight."""
 
     field: str
 
 
-@_element
+@element
 class Segment(Element):
     """A model and when it applies."""
 
     id: str | None = None
     weight: float = 1.0
     predicate: Predicate
-    model: Model
+    model: ModelElement
     variable_weight: VariableWeight | None = None
 
 
@@ -650,7 +654,7 @@ MultipleModelMethod: TypeAlias = Literal[
 ]  # fmt: skip
 
 
-@_element
+@element
 class Segmentation(Element):
     """Models and how their results become one (MultipleModels)."""
 
@@ -664,15 +668,13 @@ class Segmentation(Element):
     segments: tuple[Segment, ...]
 
 
-@_element
-class MiningModel(_Model):
+@element
+class MiningModel(ModelElement):
     """A model made of models (MultipleModels)."""
 
     segmentation: Segmentation | None = None
     embedded: tuple[DecisionTree | Regression, ...] = ()
 
-
-Model: TypeAlias = TreeModel | RegressionModel | MiningModel
 
 UNSUPPORTED_MODELS = frozenset({
     "AnomalyDetectionModel", "AssociationModel", "BaselineModel", "BayesianNetworkModel", "ClusteringModel",
@@ -683,11 +685,11 @@ UNSUPPORTED_MODELS = frozenset({
 """Model elements of the standard that a document may hold but this engine does not score."""
 
 
-@_element
+@element
 class PMML(Element):
     """A document (GeneralStructure)."""
 
     version: str
     data_dictionary: DataDictionary
     transformation_dictionary: TransformationDictionary | None = None
-    models: tuple[Model, ...] = ()
+    models: tuple[ModelElement, ...] = ()

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from pmml_worker.errors import SchemaError
-from pmml_worker.schema import elements
-from pmml_worker.schema.elements import PMML, UNSUPPORTED_MODELS, Element, Row
+from pmml_worker.schema.elements import PMML, UNSUPPORTED_MODELS, Element, ModelElement, Row
 
 # They describe how a model was made, found or tested; no score depends on them.
 _DESCRIPTIVE = frozenset({
@@ -70,6 +69,8 @@ def _members(hint: Any) -> list[Any]:
     """The types that a hint is a union of, without None."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return [member for arg in typing.get_args(hint) for member in _members(arg)]
+    if hint is ModelElement:
+        return list(ModelElement.__subclasses__())
     return [] if hint is type(None) else [hint]
 
 
@@ -85,7 +86,7 @@ def _spec(cls: type[Element]) -> _Spec:
 
 
 def _make_spec(cls: type[Element]) -> _Spec:
-    hints = typing.get_type_hints(cls, vars(elements))
+    hints = typing.get_type_hints(cls)
     attributes: dict[str, tuple[str, Callable[[str], Any]]] = {}
     children: dict[str, tuple[str, bool, type[Element]]] = {}
     required: dict[str, str] = {}

@@ -1,0 +1,6 @@
+// The extension module: what the kernels offer to Python. Plain arrays in and out; no PMML words here.
+#include <nanobind/nanobind.h>
+
+NB_MODULE(_native, module) {
+    module.doc() = "The few hot loops, in C++.";
+}

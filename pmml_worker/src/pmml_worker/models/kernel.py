@@ -1,0 +1,31 @@
+"""What a model element is compiled with, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pmml_worker.schema.elements import ModelElement
+from pmml_worker.transform.column import Column
+from pmml_worker.transform.prediction import Prediction, TargetField
+from pmml_worker.transform.scope import Environment, Scope
+
+Evaluation: TypeAlias = tuple[dict[str | None, Prediction], dict[str, Column]]
+"""Predictions by target field, and output fields of inner models by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What surrounds a model element.
+
+    Attributes:
+        environment: the fields and functions that its elements may name.
+        targets: the fields that it predicts; one unnamed if it names none.
+        compile_inner: compiles a model that the element holds, seen from an environment; it gives, for a scope, the
+            inner model's prediction.
+    """
+
+    environment: Environment
+    targets: tuple[TargetField, ...]
+    compile_inner: Callable[[ModelElement, Environment], Callable[[Scope], Prediction]]
