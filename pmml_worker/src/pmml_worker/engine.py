@@ -60,6 +60,8 @@ class Model:
         columns: names of the columns that scoring reads where a table has them: those of the inputs, and of targets and
             supplementary fields, which output fields may refer to.
         outputs: the columns that it gives: target fields, then output fields, in the document's order.
+        is_sequential: whether a row's result depends on the rows before it, as in a time series; the rows of one call
+            of `score` are the sequence.
     """
 
     def __init__(self, document: PMML) -> None:
@@ -67,6 +69,7 @@ class Model:
             raise SchemaError("the document holds no model", document.line)
         self._document: Document = compile_document(document)
         self._model = CompiledModel(document.models[0], self._document, self._document.environment, True)
+        self.is_sequential = self._model.is_sequential
         self.version = document.version
         self.element = type(document.models[0]).__name__
         self.name = document.models[0].model_name
@@ -155,8 +158,9 @@ class Model:
         self._check_columns(table, names)
         schema = self.result_schema(errors)
         blocks = []
-        for start in range(0, table.num_rows, _BLOCK):
-            block = table.slice(start, _BLOCK)
+        size = max(table.num_rows, 1) if self.is_sequential else _BLOCK
+        for start in range(0, table.num_rows, size):
+            block = table.slice(start, size)
             columns = {name: from_arrow(block.column(name), name) for name in self.columns if name in names}
             blocks.append(self._score_block(columns, block.num_rows, first_row + start, errors, schema))
         return pa.concat_tables(blocks) if blocks else schema.empty_table()

@@ -71,7 +71,12 @@ def _score(
 ) -> None:
     progress = _Progress()
     writer: Writer = open_writer(sink, output_kind, model.result_schema(errors))
-    for batch in read_batches(source, kind, missing=missing):
+    batches = read_batches(source, kind, missing=missing)
+    if model.is_sequential:
+        # The file is one sequence, which no batch may break.
+        whole = list(batches)
+        batches = iter([pa.concat_tables(whole, promote_options="permissive")] if whole else [])
+    for batch in batches:
         result: pa.Table = model.score(batch, errors, progress.rows)
         writer.write(result)
         progress.add(batch.num_rows)

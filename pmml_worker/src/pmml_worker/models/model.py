@@ -165,6 +165,7 @@ class CompiledModel:
             item.element.name for item in self.output if item.element.feature in ("predictedValue", "entityId")
         )
         self.outputs: dict[str, FieldType] = {**nested, **self.own_outputs}
+        self.is_sequential = environment.row_order.is_sequential
 
     def _targets(self, outer: Environment) -> tuple[TargetField, ...]:
         names = [field.name for field in self.model.mining_schema.fields if field.usage_type in TARGET_USAGE]

@@ -370,6 +370,7 @@ def _defined(function: DefineFunction, element: Apply, environment: Environment)
             parameter.name: FieldType(parameter.data_type or "string", parameter.optype or "categorical")
             for parameter in function.parameters
         },
+        row_order=environment.row_order,
     )
     body = compile_typed(function.expression, function.data_type, inner, function.name)
 

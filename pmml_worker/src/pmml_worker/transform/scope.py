@@ -24,16 +24,32 @@ class FieldType:
 
 
 @dataclass(slots=True)
+class RowOrder:
+    """Whether the rows of a table are a sequence, in which a row's result depends on the rows before it."""
+
+    is_sequential: bool = False
+
+
+@dataclass(slots=True)
 class Environment:
-    """The fields and functions that expressions of a model may name; an inner model's extends its outer model's."""
+    """The fields and functions that expressions of a model may name; an inner model's extends its outer model's.
+
+    Attributes:
+        functions: the document's functions, by name.
+        fields: the fields of this environment, without those of outer ones.
+        outer: the environment that this one extends.
+        row_order: shared by all environments of a document; whatever reads other rows than its own, when it is compiled
+            with an environment, sets `is_sequential`, and the engine then scores a table as one block.
+    """
 
     functions: Mapping[str, DefineFunction]
     fields: dict[str, FieldType] = field(default_factory=dict)
     outer: Environment | None = None
+    row_order: RowOrder = field(default_factory=RowOrder)
 
     def inner(self) -> Environment:
         """An environment that sees all of this one and whose own fields this one does not see."""
-        return Environment(self.functions, {}, self)
+        return Environment(self.functions, {}, self, self.row_order)
 
     def find(self, name: str) -> FieldType | None:
         """The type of a field, None if there is no such field."""
