@@ -12,6 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias, TypeVar, dataclass_transform
 
+import numpy as np
+import numpy.typing as npt
+
+from pmml_worker.errors import SchemaError
+
 DataType: TypeAlias = Literal[
     "string", "integer", "float", "double", "boolean", "date", "time", "dateTime", "timeSeconds",
     "dateDaysSince[0]", "dateDaysSince[1960]", "dateDaysSince[1970]", "dateDaysSince[1980]",
@@ -289,25 +294,218 @@ class LocalTransformations(Element):
     derived_fields: tuple[DerivedField, ...] = ()
 
 
-# --- Predicates (TreeModel) ------------------------------------------------------------------------------------------
+# --- Arrays and matrices (GeneralStructure) --------------------------------------------------------------------------
 
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
+
+_LARGEST = 1 << 24
+"""How many numbers a sparse array or a matrix may stand for: few characters can ask for more than there is memory."""
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+
+def _numbers(of: Element, text: str) -> Floats:
+    """The numbers in a text, separated by white space."""
+    try:
+        return np.array([float(item) for item in text.split()], np.float64)
+    except ValueError as error:
+        raise SchemaError(f"<{type(of).TAG or type(of).__name__}> holds what is no number: {error}", of.line) from None
 
 
 @element
 class Array(Element):
-    """Values of one type, separated by white space; with quotes where they hold white space (GeneralStructure)."""
+    """Values of one type, separated by white space; with quotes where they hold white space."""
 
     n: int | None = None
     type: Literal["int", "real", "string"] = "string"
     text: str = ""
 
     def items(self) -> list[str]:
-        """The values as texts, without the quotes."""
-        return [
+        """The values as texts, without the quotes.
+
+        Raises:
+            SchemaError: they are not `n`.
+        """
+        items = [
             bare if bare else quoted.replace('\\"', '"').replace("\\\\", "\\")
             for quoted, bare in _TOKEN.findall(self.text)
         ]
+        self._count(len(items))
+        return items
+
+    def numbers(self) -> Floats:
+        """The values as numbers, shape (values,).
+
+        Raises:
+            SchemaError: one is no number, or they are not `n`.
+        """
+        numbers = _numbers(self, " ".join(self.items()) if '"' in self.text else self.text)
+        self._count(len(numbers))
+        return numbers
+
+    def _count(self, count: int) -> None:
+        if self.n is not None and self.n != count:
+            raise SchemaError(f"<Array> has n {self.n} but holds {count} values", self.line)
+
+
+@element
+class Indices(Element):
+    """Places in a sparse array, counted from 1."""
+
+    text: str = ""
+
+
+@element
+class RealEntries(Element):
+    """The values at those places."""
+
+    TAG: ClassVar[str | None] = "REAL-Entries"
+    text: str = ""
+
+
+@element
+class IntEntries(Element):
+    """The values at those places."""
+
+    TAG: ClassVar[str | None] = "INT-Entries"
+    text: str = ""
+
+
+@element
+class SparseArray(Element):
+    """Values of which most are the default value."""
+
+    n: int | None = None
+    default_value: float = 0.0
+    indices: Indices | None = None
+    entries: RealEntries | IntEntries | None = None
+
+    def sparse(self) -> tuple[npt.NDArray[np.int64], Floats]:
+        """Places, counted from 0, and the numbers there; both of shape (entries,).
+
+        Raises:
+            SchemaError: there are not as many places as numbers, or a place is not from 1 to `n`.
+        """
+        places = _numbers(self.indices, self.indices.text) if self.indices else np.zeros(0)
+        values = _numbers(self.entries, self.entries.text) if self.entries else np.zeros(0)
+        if len(places) != len(values):
+            raise SchemaError(f"<{self.TAG}> has {len(places)} indices but {len(values)} entries", self.line)
+        wrong = ~((places >= 1) & (places <= (_LARGEST if self.n is None else self.n)) & (places == np.floor(places)))
+        if wrong.any():
+            limit = "" if self.n is None else f" up to n, {self.n}"
+            raise SchemaError(f"<{self.TAG}> has index {places[wrong][0]:g}; they count from 1{limit}", self.line)
+        return places.astype(np.int64) - 1, values
+
+    def numbers(self) -> Floats:
+        """All the numbers, shape (n,); up to the last entry, where `n` is absent.
+
+        Raises:
+            SchemaError: as `sparse`, or they are too many.
+        """
+        places, values = self.sparse()
+        count = int(places.max(initial=-1)) + 1 if self.n is None else self.n
+        if not 0 <= count <= _LARGEST:
+            raise SchemaError(f"<{self.TAG}> has n {count}; it may be from 0 to {_LARGEST}", self.line)
+        numbers = np.full(count, self.default_value)
+        numbers[places] = values
+        return numbers
+
+
+@element
+class RealSparseArray(SparseArray):
+    """A sparse array of real numbers."""
+
+    TAG: ClassVar[str | None] = "REAL-SparseArray"
+    entries: RealEntries | None = None
+
+
+@element
+class IntSparseArray(SparseArray):
+    """A sparse array of integers."""
+
+    TAG: ClassVar[str | None] = "INT-SparseArray"
+    entries: IntEntries | None = None
+
+
+NumberArray: TypeAlias = Array | RealSparseArray | IntSparseArray
+"""NUM-ARRAY and its sparse forms; each has `numbers()`."""
+
+
+@element
+class MatCell(Element):
+    """A number of a matrix and its place, counted from 1."""
+
+    row: int
+    col: int
+    text: str = ""
+
+
+@element
+class Matrix(Element):
+    """A matrix of numbers: its rows as arrays, or cells."""
+
+    kind: Literal["diagonal", "symmetric", "any"] = "any"
+    nb_rows: int | None = None
+    nb_cols: int | None = None
+    diag_default: float | None = None
+    off_diag_default: float | None = None
+    arrays: tuple[NumberArray, ...] = ()
+    cells: tuple[MatCell, ...] = ()
+
+    def numbers(self) -> Floats:
+        """The whole matrix, shape (rows, columns); places that nothing is said of are NaN.
+
+        Raises:
+            SchemaError: its arrays do not make a matrix of its kind and size, or it is too large.
+        """
+        rows = [array.numbers() for array in self.arrays]
+        if self.kind == "diagonal" and rows:
+            height = width = len(rows[0])
+        elif self.kind == "symmetric" and rows:
+            height = width = len(rows)
+        else:
+            height = max([len(rows), *(cell.row for cell in self.cells)])
+            width = max([0, *map(len, rows), *(cell.col for cell in self.cells)])
+        if not rows:
+            height = height if self.nb_rows is None else self.nb_rows
+            width = width if self.nb_cols is None else self.nb_cols
+        if self.nb_rows not in (None, height) or self.nb_cols not in (None, width):
+            raise SchemaError(
+                f"<Matrix> holds {height} x {width} numbers but says {self.nb_rows} x {self.nb_cols}", self.line
+            )
+        if height < 0 or width < 0 or height * width > _LARGEST:
+            raise SchemaError(f"<Matrix> has {height} x {width} numbers; {_LARGEST} are allowed", self.line)
+        is_diagonal = self.kind == "diagonal"
+        numbers = np.full((height, width), _or(self.off_diag_default, 0.0 if is_diagonal else np.nan))
+        np.fill_diagonal(numbers, _or(self.diag_default, np.nan))
+        if is_diagonal and rows:
+            if len(rows) > 1:
+                raise SchemaError("<Matrix> of kind diagonal holds one array, the diagonal", self.line)
+            np.fill_diagonal(numbers, rows[0])
+            return numbers
+        for position, row in enumerate(rows):
+            if len(row) != (position + 1 if self.kind == "symmetric" else width):
+                raise SchemaError(f"<Matrix> of kind {self.kind}: row {position + 1} has {len(row)} numbers", self.line)
+            numbers[position, : len(row)] = row
+            if self.kind == "symmetric":
+                numbers[: len(row), position] = row
+        for cell in self.cells:
+            if not (1 <= cell.row <= height and 1 <= cell.col <= width):
+                raise SchemaError(f"<MatCell> {cell.row}, {cell.col} is outside {height} x {width}", cell.line)
+            value = _numbers(cell, cell.text)
+            if len(value) != 1:
+                raise SchemaError(f'<MatCell> holds "{cell.text}"; it holds one number', cell.line)
+            numbers[cell.row - 1, cell.col - 1] = value[0]
+            if self.kind == "symmetric":
+                numbers[cell.col - 1, cell.row - 1] = value[0]
+        return numbers
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+# --- Predicates (TreeModel) ------------------------------------------------------------------------------------------
 
 
 @element
