@@ -1,9 +1,17 @@
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
-from documents import FIELDS, SCHEMA, model, schema, tree
+from documents import FIELDS, SCHEMA, document, model, schema, tree
+from scipy.stats import norm
 
-from pmml_worker import Model, ScoringError
+from pmml_worker import Model, SchemaError, ScoringError
+from pmml_worker.schema import parse
+from pmml_worker.transform.column import Column, Faults, from_texts
+from pmml_worker.transform.output import OutputContext, compile_output
+from pmml_worker.transform.prediction import Prediction, TargetField
+from pmml_worker.transform.scope import Environment, Scope
 
 
 def regression(targets: str = "", output: str = "", table: str = "", fields: str = FIELDS, target: str = "y") -> Model:
@@ -108,3 +116,93 @@ def test_classes_have_the_target_s_type() -> None:
 def test_a_prediction_without_target_and_output_has_a_column_all_the_same() -> None:
     text = f'<RegressionModel functionName="regression">{SCHEMA}<RegressionTable intercept="4"/></RegressionModel>'
     assert model(text).score_row({"x": 1}) == {"_target": 4.0}
+
+
+def told(field: str, prediction: Prediction, rows: int = 2) -> tuple[list[Any], list[str]]:
+    """What an output field tells of a prediction, and the faults of its rows."""
+    text = document(f'<RegressionModel functionName="regression">{schema("y")}<Output>{field}</Output>'
+                    '<RegressionTable intercept="0"/></RegressionModel>')  # fmt: skip
+    output = parse(text).models[0].output
+    context = OutputContext("regression", (TargetField("y", None),), {}, {})
+    faults = Faults()
+    scope = Scope(rows, faults, {})
+    column = compile_output(output, context, Environment({}))[0].column({"y": prediction}, scope)
+    codes = [] if column.fault is None else column.fault.tolist()
+    return [column.scalar(row) for row in range(rows)], [faults[code].message for code in codes if code]
+
+
+NEAREST = Prediction(
+    Column("string", np.array([0, 1], np.int32), None, ("a", "b")),
+    entity=from_texts(["a", "b"]),
+    entities=("b", "a"),
+    affinities=np.array([[4.0, 1.0], [2.0, 3.0]]),
+    ranked={
+        "entityId": (from_texts(["a", "b"]), from_texts(["b", None])),
+        "reasonCode": (from_texts(["R1", "R2"]), from_texts(["R2", None])),
+        "ruleValue": (from_texts(["v", "w"]),),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ('feature="entityId"', ["a", "b"]),
+        ('feature="clusterId"', ["a", "b"]),
+        ('feature="entityId" rank="2"', ["b", None]),
+        ('feature="entityId" rank="3"', [None, None]),
+        ('feature="affinity"', [1.0, 2.0]),
+        ('feature="entityAffinity" value="b"', [4.0, 2.0]),
+        ('feature="clusterAffinity" value="a"', [1.0, 3.0]),
+        ('feature="reasonCode"', ["R1", "R2"]),
+        ('feature="reasonCode" rank="2"', ["R2", None]),
+        ('feature="ruleValue"', ["v", "w"]),
+        ('feature="warning"', [None, None]),
+        ('feature="x-report"', [None, None]),
+        ('feature="standardError"', [None, None]),
+    ],
+)
+def test_entities_affinities_and_reason_codes_are_told_by_value_and_by_rank(field: str, expected: list[Any]) -> None:
+    assert told(f'<OutputField name="out" {field}/>', NEAREST) == (expected, [])
+
+
+def test_affinities_may_be_ranked_by_the_model() -> None:
+    columns = tuple(Column("double", np.array(values)) for values in ([1.0, 2.0], [3.0, 4.0]))
+    prediction = replace(NEAREST, ranked={"affinity": columns})
+    assert told('<OutputField name="out" feature="affinity" rank="2"/>', prediction) == ([3.0, 4.0], [])
+
+
+@pytest.mark.parametrize(
+    ("field", "complaint"),
+    [
+        ('feature="affinity" value="nowhere"', 'no affinity to an entity "nowhere"'),
+        ('feature="lift"', "no lift"),
+        ('feature="reasonCode" rank="0"', "no reasonCode of all ranks at once"),
+        ('feature="probability"', "no probabilities"),
+    ],
+)
+def test_what_a_model_does_not_tell_is_an_error(field: str, complaint: str) -> None:
+    values, messages = told(f'<OutputField name="out" {field}/>', NEAREST)
+    assert values == [None, None]
+    assert len(messages) == 2
+    assert complaint in messages[0]
+
+
+def test_standard_errors_give_confidence_intervals_of_a_percentage() -> None:
+    prediction = Prediction(
+        Column("double", np.array([10.0, 20.0])), standard_error=Column("double", np.array([1.0, 2.0]))
+    )
+    for feature in ("standardError", "standardDeviation"):
+        assert told(f'<OutputField name="out" feature="{feature}"/>', prediction)[0] == [1.0, 2.0]
+    expected = {
+        'feature="confidenceIntervalLower"': norm.interval(0.95, [10, 20], [1, 2])[0],
+        'feature="confidenceIntervalUpper"': norm.interval(0.95, [10, 20], [1, 2])[1],
+        'feature="confidenceIntervalUpper" value="80"': norm.interval(0.8, [10, 20], [1, 2])[1],
+    }
+    for field, bounds in expected.items():
+        assert told(f'<OutputField name="out" {field}/>', prediction)[0] == pytest.approx(list(bounds), rel=1e-12)
+
+
+def test_a_confidence_level_is_a_percentage() -> None:
+    with pytest.raises(SchemaError, match="value is a percentage between 0 and 100"):
+        told('<OutputField name="out" feature="confidenceIntervalLower" value="100"/>', NEAREST)

@@ -642,6 +642,14 @@ ResultFeature: TypeAlias = Literal[
 ]  # fmt: skip
 """What an output field tells (Output)."""
 
+RuleFeature: TypeAlias = Literal[
+    "antecedent", "consequent", "rule", "ruleId", "confidence", "support", "lift", "leverage", "affinity"
+]
+"""What an output field tells of a rule (Output)."""
+
+RuleSelection: TypeAlias = Literal["recommendation", "exclusiveRecommendation", "ruleAssociation"]
+"""Which rules a transaction selects (Output)."""
+
 
 @element
 class OutputField(Element):
@@ -654,8 +662,12 @@ class OutputField(Element):
     target_field: str | None = None
     feature: ResultFeature = "predictedValue"
     value: str | None = None
-    rule_feature: str | None = None
+    rule_feature: RuleFeature = "consequent"
+    algorithm: RuleSelection = "exclusiveRecommendation"
     rank: int = 1
+    rank_basis: Literal["confidence", "support", "lift", "leverage", "affinity"] = "confidence"
+    rank_order: Literal["descending", "ascending"] = "descending"
+    is_multi_valued: bool = False
     segment_id: str | None = None
     is_final_result: bool = True
     expression: Expression | None = None

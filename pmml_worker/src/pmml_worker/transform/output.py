@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
@@ -14,11 +15,14 @@ from pmml_worker.transform.column import (
     Fault,
     cast_or_fault,
     constant,
+    either,
+    fault_of,
     from_texts,
     map_categories,
+    missing_of,
     to_text,
 )
-from pmml_worker.transform.expressions import compile_expression, undefined
+from pmml_worker.transform.expressions import compile_expression, parse_or_refuse, undefined
 from pmml_worker.transform.prediction import Prediction, TargetField
 from pmml_worker.transform.scope import Environment, FieldType, Scope
 from pmml_worker.transform.values import parse
@@ -68,7 +72,8 @@ def compile_output(output: Output | None, context: OutputContext, environment: E
         feature, data_type = _feature(field, context, environment)
         declared = field.data_type or data_type
         optype = field.optype or ("continuous" if declared in ("double", "float") else "categorical")
-        item = CompiledOutput(field, FieldType(declared, optype), feature)
+        order = tuple(value.value for value in field.values) if optype == "ordinal" else ()
+        item = CompiledOutput(field, FieldType(declared, optype, order), feature)
         environment.fields[field.name] = item.type
         compiled.append(item)
     return compiled
@@ -94,20 +99,26 @@ def _feature(field: OutputField, context: OutputContext, environment: Environmen
             return (lambda predictions, scope: _pick(field, predictions, scope.rows).value), predicted
         case "predictedDisplayValue":
             return _display(field, target, context), "string"
-        case "probability" | "confidence" | "affinity":
+        case "probability" | "confidence":
             return _probability(field, predicted), "double"
+        case "affinity" | "clusterAffinity" | "entityAffinity":
+            return _affinity(field), "double"
         case "residual":
             return _residual(field, target, context, environment), "double"
-        case "entityId":
-            return _entity(field), "string"
+        case "entityId" | "clusterId":
+            return _ranked(field, "entityId"), "string"
+        case "reasonCode" | "ruleValue" | "antecedent" | "consequent" | "rule" | "ruleId":
+            return _ranked(field, field.feature), "string"
+        case "support" | "lift" | "leverage":
+            return _ranked(field, field.feature), "double"
+        case "standardError" | "standardDeviation":
+            return _standard_error(field), "double"
+        case "confidenceIntervalLower" | "confidenceIntervalUpper":
+            return _confidence_interval(field), "double"
         case "transformedValue" | "decision":
             return _expression(field, environment), "string" if field.optype == "categorical" else "double"
-        case "standardError" | "warning" | "x-report":
+        case "warning" | "x-report":
             return (lambda _, scope: constant(None, field.data_type or "string", scope.rows)), "string"
-        case _:
-            raise SchemaError(
-                f'<OutputField> "{field.name}": feature "{field.feature}" is none that this model has', field.line
-            )
 
 
 def _expression(field: OutputField, environment: Environment) -> Feature:
@@ -139,9 +150,12 @@ def _display(field: OutputField, target: TargetField, context: OutputContext) ->
 
 def _probability(field: OutputField, predicted: DataType) -> Feature:
     wanted = field.value
+    ranked = _ranked(field, field.feature)
 
     def feature(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
         prediction = _pick(field, predictions, scope.rows)
+        if wanted is None and (field.name in prediction.answers or field.feature in prediction.ranked):
+            return ranked(predictions, scope)
         table = prediction.confidences if field.feature == "confidence" else None
         return _entry(prediction, table, wanted, predicted, field, scope)
 
@@ -170,11 +184,7 @@ def _entry(
     table = prediction.probabilities if table is None else table
     missing = prediction.value.missing
     if table is None:
-        absent = np.ones(scope.rows, np.bool_) if missing is None else ~missing
-        message = f"field {field.name}: the model tells no probabilities, only its decision"
-        code = scope.faults.add(Fault(message, field.name, None, str(field)))
-        column = constant(None, "double", scope.rows)
-        return column.with_fault(np.where(absent, code, 0).astype(np.int32)) if absent.any() else column
+        return _untold(field, prediction, "probabilities, only its decision", scope)
     data_type: DataType = "float" if table.dtype == np.float32 else "double"
     if wanted is None:
         values = table.max(axis=1) if table.shape[1] else np.zeros(scope.rows)
@@ -214,9 +224,91 @@ def _residual(field: OutputField, target: TargetField, context: OutputContext, e
     return feature
 
 
-def _entity(field: OutputField) -> Feature:
-    def feature(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
-        prediction = _pick(field, predictions, scope.rows)
-        return prediction.entity or from_texts([None] * scope.rows)
+def _untold(field: OutputField, prediction: Prediction, what: str, scope: Scope) -> Column:
+    """What a model does not tell: an error in rows that have a prediction, missing in the others."""
+    missing = prediction.value.missing
+    present = np.ones(scope.rows, np.bool_) if missing is None else ~missing
+    column = constant(None, "double", scope.rows)
+    if not present.any():
+        return column
+    code = scope.faults.add(Fault(f"field {field.name}: the model tells no {what}", field.name, None, str(field)))
+    return column.with_fault(np.where(present, code, 0).astype(np.int32))
 
-    return feature
+
+def _ranked(field: OutputField, feature: str) -> Feature:
+    """What a model tells best first; missing where it has fewer than the field's rank asks for."""
+
+    def compute(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
+        prediction = _pick(field, predictions, scope.rows)
+        answer = prediction.answers.get(field.name)
+        if answer is not None:
+            return answer
+        columns = prediction.ranked.get(feature)
+        if columns is None and feature == "entityId":
+            columns = (prediction.entity or from_texts([None] * scope.rows),)
+        if columns is None:
+            return _untold(field, prediction, feature, scope)
+        if field.rank < 1:
+            return _untold(field, prediction, f"{feature} of all ranks at once", scope)
+        if field.rank > len(columns):
+            return from_texts([None] * scope.rows)
+        return columns[field.rank - 1].with_fault(prediction.value.fault)
+
+    return compute
+
+
+def _affinity(field: OutputField) -> Feature:
+    """The affinity of the entity that `value` names; without it, of the entity of the field's rank."""
+    ranked = _ranked(field, "affinity")
+
+    def compute(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
+        prediction = _pick(field, predictions, scope.rows)
+        if field.value is None and "affinity" in prediction.ranked:
+            return ranked(predictions, scope)
+        table = prediction.affinities
+        if table is None:
+            return _untold(field, prediction, "affinity", scope)
+        index = {name: position for position, name in enumerate(prediction.entities)}
+        data_type: DataType = "float" if table.dtype == np.float32 else "double"
+        missing, fault = prediction.value.missing, prediction.value.fault
+        if field.value is not None:
+            if field.value not in index:
+                return _untold(field, prediction, f'affinity to an entity "{field.value}"', scope)
+            return Column(data_type, table[:, index[field.value]], missing, fault=fault)
+        if prediction.entity is None:
+            return _untold(field, prediction, "affinity", scope)
+        codes = np.array([index.get(text, 0) for text in prediction.entity.categories or ("",)], np.int64)
+        chosen = table[np.arange(scope.rows), codes[prediction.entity.values]]
+        return Column(data_type, chosen, either(missing, prediction.entity.missing), fault=fault)
+
+    return compute
+
+
+def _standard_error(field: OutputField) -> Feature:
+    def compute(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
+        prediction = _pick(field, predictions, scope.rows)
+        return prediction.standard_error or constant(None, "double", scope.rows)
+
+    return compute
+
+
+def _confidence_interval(field: OutputField) -> Feature:
+    """A bound of the interval that holds the true value with a probability of `value` percent, 95 if absent.
+
+    The standard names the features and gives no formula; errors are taken to be normally distributed.
+    """
+    level = float(parse_or_refuse(field.value or "95", "double", "value", field.line))
+    if not 0 < level < 100:
+        raise SchemaError(f'<OutputField> "{field.name}": value is a percentage between 0 and 100', field.line)
+    side = -1.0 if field.feature == "confidenceIntervalLower" else 1.0
+    quantile = side * NormalDist().inv_cdf(0.5 + level / 200)
+
+    def compute(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
+        prediction = _pick(field, predictions, scope.rows)
+        error = prediction.standard_error
+        if error is None or prediction.value.categories is not None:
+            return constant(None, "double", scope.rows)
+        bound = prediction.value.floats() + quantile * error.floats()
+        return Column("double", bound, missing_of((prediction.value, error)), fault=fault_of((prediction.value, error)))
+
+    return compute
