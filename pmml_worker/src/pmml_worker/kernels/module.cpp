@@ -1,6 +1,9 @@
 // The extension module: what the kernels offer to Python. Plain arrays in and out; no PMML words here.
 #include <nanobind/nanobind.h>
 
+void register_trees(nanobind::module_& module);
+
 NB_MODULE(_native, module) {
     module.doc() = "The few hot loops, in C++.";
+    register_trees(module);
 }

@@ -1,0 +1,525 @@
+// Forests of decision trees over blocks of rows.
+//
+// A numeric test "value > cut" is a test of ranks: a value is replaced, once per block and feature, by the number of the
+// feature's cuts below it, so that a node holds two or four bytes for its cut and rows of codes stay in the cache. Rows
+// pass in tiles, trees one after the other over a tile, and sixteen rows side by side step down a tree without a branch:
+// what one row waits for in memory, the others use.
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <tuple>
+#include <variant>
+#include <vector>
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/vector.h>
+
+namespace nb = nanobind;
+
+namespace {
+
+constexpr int kLanes = 16;
+constexpr int64_t kTile = 4096;
+constexpr int kStride = 8;  // Steps between two looks at whether all lanes have come to an end.
+
+template <class T>
+using Vector = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+template <class T>
+using Matrix = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+template <class T, class... Shape>
+nb::ndarray<nb::numpy, T> to_numpy(std::vector<T>&& values, Shape... shape) {
+    auto* owned = new std::vector<T>(std::move(values));
+    nb::capsule owner(owned, [](void* pointer) noexcept { delete static_cast<std::vector<T>*>(pointer); });
+    return nb::ndarray<nb::numpy, T>(owned->data(), {static_cast<size_t>(shape)...}, owner);
+}
+
+// A test, or a leaf, which leads to itself whatever the code.
+template <class Code>
+struct Node {
+    Code rank;
+    Code feature;
+    int32_t left;  // The right child is the next node.
+};
+
+// What a node needs beyond ranks: where a row goes whose code is missing, and its set of codes that go right. Nodes
+// without a set have mask 0 and look at word 0, which is empty.
+struct Detour {
+    int32_t missing;
+    uint32_t word;
+    uint32_t mask;
+};
+
+// Tests as they are told: targets from 0 are tests, those below are leaves (-1 the leaf 0, -2 the leaf 1, ...).
+struct Tests {
+    Vector<int32_t> roots, feature, low, high, missing;
+    Vector<uint32_t> rank, word;
+    Vector<bool> is_set;
+};
+
+// A feature of a block: numbers that are ranked among the cuts, or codes, of which those below 0 are missing.
+struct Feature {
+    const double* numbers = nullptr;
+    const int32_t* codes = nullptr;
+};
+
+template <class Code>
+class Packed {
+public:
+    static constexpr Code kMissing = std::numeric_limits<Code>::max();
+
+    Packed(const Tests& tests, std::vector<uint32_t> words, std::vector<double> cuts, std::vector<int64_t> ends)
+        : words_(std::move(words)), cuts_(std::move(cuts)), ends_(std::move(ends)) {
+        const size_t states = tests.feature.size();
+        std::vector<int32_t> placed(states, -1);
+        nodes_.reserve(2 * states + tests.roots.size());
+        for (size_t tree = 0; tree < tests.roots.size(); ++tree) place_tree(tests, tests.roots(tree), placed);
+        find_depths(tests, placed);
+        for (size_t state = 0; state < states; ++state) has_sets_ |= tests.is_set(state);
+    }
+
+    size_t trees() const { return roots_.size(); }
+    size_t features() const { return ends_.size(); }
+
+    // Calls `visit(first row, lanes, leaves)` for every tree and every sixteen rows, trees in order for each row.
+    template <class Start, class Visit>
+    void walk(const std::vector<Feature>& features, int64_t rows, Start start, Visit visit) const {
+        const size_t width = std::max<size_t>(ends_.size(), 1);
+        const int64_t tile = std::min(kTile, rows);
+        std::vector<Code> codes((tile + kLanes) * width, 0);
+        for (int64_t first = 0; first < rows; first += tile) {
+            const int64_t count = std::min(tile, rows - first);
+            const bool general = encode(features, first, count, codes.data()) || has_sets_;
+            start(first, count);
+            for (size_t tree = 0; tree < roots_.size(); ++tree) {
+                for (int64_t row = 0; row < count; row += kLanes) {
+                    std::array<int32_t, kLanes> at;
+                    at.fill(roots_[tree]);
+                    const Code* here = codes.data() + row * width;
+                    general ? descend<true>(at, here, width, depths_[tree])
+                            : descend<false>(at, here, width, depths_[tree]);
+                    for (auto& node : at) node = leaves_[node];
+                    visit(tree, first + row, std::min<int64_t>(kLanes, count - row), at);
+                }
+            }
+        }
+    }
+
+    // One row: sixteen trees side by side. Calls `visit(first tree, lanes, leaves)`.
+    template <class Visit>
+    void walk_row(const std::vector<double>& values, Visit visit) const {
+        thread_local std::vector<Code> codes;
+        codes.assign(std::max<size_t>(ends_.size(), 1), 0);
+        bool general = has_sets_;
+        for (size_t feature = 0; feature < ends_.size(); ++feature) {
+            const double value = values[feature];
+            const int64_t begin = feature ? ends_[feature - 1] : 0, end = ends_[feature];
+            if (value != value) {
+                codes[feature] = kMissing;
+                general = true;
+            } else if (end > begin) {
+                codes[feature] = static_cast<Code>(
+                    std::lower_bound(cuts_.begin() + begin, cuts_.begin() + end, value) - (cuts_.begin() + begin));
+            } else {
+                codes[feature] = static_cast<Code>(value);
+            }
+        }
+        for (size_t tree = 0; tree < roots_.size(); tree += kLanes) {
+            const size_t count = std::min<size_t>(kLanes, roots_.size() - tree);
+            std::array<int32_t, kLanes> at;
+            int32_t depth = 0;
+            for (size_t lane = 0; lane < kLanes; ++lane) {
+                at[lane] = roots_[tree + std::min(lane, count - 1)];
+                depth = std::max(depth, depths_[tree + std::min(lane, count - 1)]);
+            }
+            general ? descend<true>(at, codes.data(), 0, depth) : descend<false>(at, codes.data(), 0, depth);
+            for (auto& node : at) node = leaves_[node];
+            visit(tree, count, at);
+        }
+    }
+
+    // The first feature on a row's way down a tree that is marked for the row; -1 if none is.
+    void first_marked(const std::vector<Feature>& features, int64_t rows, const bool* marks, int32_t* found) const {
+        const size_t width = std::max<size_t>(ends_.size(), 1);
+        std::vector<Code> codes((kTile + kLanes) * width, 0);
+        for (int64_t first = 0; first < rows; first += kTile) {
+            const int64_t count = std::min(kTile, rows - first);
+            encode(features, first, count, codes.data());
+            for (size_t tree = 0; tree < roots_.size(); ++tree) {
+                for (int64_t row = 0; row < count; ++row) {
+                    int32_t at = roots_[tree], met = -1;
+                    while (met < 0 && nodes_[at].left != at) {
+                        const Code feature = nodes_[at].feature;
+                        if (is_test(at) && marks[(first + row) * width + feature]) met = feature;
+                        at = step(at, codes[row * width + feature]);
+                    }
+                    found[tree * rows + first + row] = met;
+                }
+            }
+        }
+    }
+
+private:
+    int32_t add_node() {
+        const auto position = static_cast<int32_t>(nodes_.size());
+        nodes_.push_back({kMissing, 0, position});
+        detours_.push_back({position, 0, 0});
+        leaves_.push_back(-1);
+        return position;
+    }
+
+    // Numbers a tree's nodes breadth first. A test that two others lead to is placed once; where it cannot be a child of
+    // the second, a node that always leads to it is.
+    void place_tree(const Tests& tests, int32_t root, std::vector<int32_t>& placed) {
+        std::vector<std::pair<int32_t, int32_t>> queue;  // positions and targets
+        std::vector<std::pair<int32_t, int32_t>> inner;  // positions of tests, and the tests
+        std::vector<std::pair<int32_t, int32_t>> missing_leaves;
+        auto place = [&](int32_t position, int32_t target) {
+            queue.clear();
+            queue.emplace_back(position, target);
+            for (size_t next = 0; next < queue.size(); ++next) {
+                const auto [here, what] = queue[next];
+                if (what < 0) {
+                    leaves_[here] = ~what;
+                } else if (placed[what] >= 0) {
+                    nodes_[here].left = detours_[here].missing = placed[what];
+                } else {
+                    placed[what] = here;
+                    const int32_t left = add_node();
+                    add_node();
+                    nodes_[here] = {tests.is_set(what) ? kMissing : static_cast<Code>(tests.rank(what)),
+                                    static_cast<Code>(tests.feature(what)), left};
+                    if (tests.is_set(what)) {
+                        detours_[here].word = tests.word(what);
+                        detours_[here].mask = std::numeric_limits<uint32_t>::max();
+                    }
+                    inner.emplace_back(here, what);
+                    queue.emplace_back(left, tests.low(what));
+                    queue.emplace_back(left + 1, tests.high(what));
+                }
+            }
+        };
+        roots_.push_back(add_node());
+        place(roots_.back(), root);
+        for (size_t next = 0; next < inner.size(); ++next) {
+            const auto [here, what] = inner[next];
+            const int32_t target = tests.missing(what), left = nodes_[here].left;
+            int32_t& missing = detours_[here].missing;
+            if (target == tests.low(what)) {
+                missing = left;
+            } else if (target == tests.high(what)) {
+                missing = left + 1;
+            } else if (target >= 0 && placed[target] >= 0) {
+                missing = placed[target];
+            } else {
+                if (target < 0) {
+                    const auto known = std::find_if(missing_leaves.begin(), missing_leaves.end(),
+                                                    [&](const auto& item) { return item.first == target; });
+                    if (known != missing_leaves.end()) {
+                        missing = known->second;
+                        continue;
+                    }
+                }
+                const int32_t position = add_node();
+                detours_[here].missing = position;
+                if (target < 0 && missing_leaves.size() < 8) missing_leaves.emplace_back(target, position);
+                place(position, target);
+            }
+        }
+    }
+
+    // The most steps from each root to a leaf. Tests lead to tests after them only, so one pass from the last suffices.
+    void find_depths(const Tests& tests, const std::vector<int32_t>& placed) {
+        std::vector<int32_t> height(placed.size(), 0);
+        for (size_t state = placed.size(); state-- > 0;) {
+            if (placed[state] < 0) continue;
+            const int32_t left = nodes_[placed[state]].left;
+            const std::array<std::pair<int32_t, int32_t>, 3> edges{{{tests.low(state), left},
+                                                                    {tests.high(state), left + 1},
+                                                                    {tests.missing(state), -1}}};
+            for (const auto& [target, position] : edges) {
+                const int32_t detour = target >= 0 && position >= 0 && placed[target] != position;
+                height[state] = std::max(height[state], 1 + detour + (target < 0 ? 0 : height[target]));
+            }
+        }
+        for (size_t tree = 0; tree < roots_.size(); ++tree)
+            depths_.push_back(tests.roots(tree) < 0 ? 0 : height[tests.roots(tree)]);
+    }
+
+    // Whether a node looks at its feature; one that only leads on does not.
+    bool is_test(int32_t at) const { return nodes_[at].rank != kMissing || detours_[at].mask != 0; }
+
+    int32_t step(int32_t at, Code code) const {
+        const Node<Code> node = nodes_[at];
+        const Detour detour = detours_[at];
+        const uint32_t bit = words_[detour.word + ((code >> 5) & detour.mask)] >> (code & 31) & 1;
+        return code == kMissing ? detour.missing : node.left + static_cast<int32_t>((code > node.rank) | bit);
+    }
+
+    template <bool kGeneral>
+    void descend(std::array<int32_t, kLanes>& at, const Code* codes, size_t stride, int32_t depth) const {
+        const Node<Code>* nodes = nodes_.data();
+        while (depth > 0) {
+            for (int32_t left = std::min(depth, 2 * kStride); left > 0; --left) {
+#pragma GCC unroll 16
+                for (int lane = 0; lane < kLanes; ++lane) {
+                    const Node<Code> node = nodes[at[lane]];
+                    const Code code = codes[lane * stride + node.feature];
+                    if constexpr (kGeneral) {
+                        const Detour detour = detours_[at[lane]];
+                        const uint32_t word = words_[detour.word + (detour.mask & (code >> 5))];
+                        const int32_t next = node.left + static_cast<int32_t>((code > node.rank) | (word >> (code & 31) & 1));
+                        at[lane] = code == kMissing ? detour.missing : next;
+                    } else {
+                        at[lane] = node.left + static_cast<int32_t>(code > node.rank);
+                    }
+                }
+            }
+            depth -= 2 * kStride;
+            if (depth > 0 && std::all_of(at.begin(), at.end(), [&](int32_t node) { return nodes[node].left == node; }))
+                return;
+        }
+    }
+
+    // Fills a tile of codes, row by row; tells whether one is missing.
+    bool encode(const std::vector<Feature>& features, int64_t first, int64_t count, Code* codes) const {
+        const size_t width = std::max<size_t>(ends_.size(), 1);
+        bool missing = false;
+        for (size_t feature = 0; feature < features.size(); ++feature) {
+            Code* out = codes + feature;
+            if (features[feature].numbers != nullptr) {
+                const int64_t begin = feature ? ends_[feature - 1] : 0;
+                missing |= rank(cuts_.data() + begin, ends_[feature] - begin, features[feature].numbers + first, count,
+                                out, width);
+            } else {
+                for (int64_t row = 0; row < count; ++row) {
+                    const int32_t code = features[feature].codes[first + row];
+                    out[row * width] = code < 0 ? kMissing : static_cast<Code>(code);
+                    missing |= code < 0;
+                }
+            }
+        }
+        return missing;
+    }
+
+    // How many of the sorted cuts are below each value: binary searches side by side, without a branch.
+    static bool rank(const double* cuts, int64_t size, const double* values, int64_t count, Code* out, size_t stride) {
+        bool missing = false;
+        for (int64_t row = 0; row < count; row += kLanes) {
+            const int64_t lanes = std::min<int64_t>(kLanes, count - row);
+            std::array<double, kLanes> value{};
+            std::copy_n(values + row, lanes, value.begin());
+            std::array<int32_t, kLanes> base{};
+            int64_t length = size;
+            for (; length > 1; length -= length / 2) {
+                const auto half = static_cast<int32_t>(length / 2);
+#pragma GCC unroll 16
+                for (int lane = 0; lane < kLanes; ++lane)
+                    base[lane] += cuts[base[lane] + half - 1] < value[lane] ? half : 0;
+            }
+            for (int64_t lane = 0; lane < lanes; ++lane) {
+                const bool absent = value[lane] != value[lane];
+                const bool above = length > 0 && cuts[base[lane]] < value[lane];
+                out[(row + lane) * stride] = absent ? kMissing : static_cast<Code>(base[lane] + above);
+                missing |= absent;
+            }
+        }
+        return missing;
+    }
+
+    std::vector<Node<Code>> nodes_;
+    std::vector<Detour> detours_;
+    std::vector<int32_t> leaves_;
+    std::vector<int32_t> roots_, depths_;
+    std::vector<uint32_t> words_;
+    std::vector<double> cuts_;
+    std::vector<int64_t> ends_;
+    bool has_sets_ = false;
+};
+
+class Forest {
+public:
+    Forest(const Tests& tests, Vector<uint32_t> words, Vector<double> cuts, Vector<int64_t> ends, uint32_t codes)
+        : packed_(pack(tests, words, cuts, ends, codes)) {}
+
+    nb::ndarray<nb::numpy, int32_t> leaves(const nb::list& columns) const {
+        return std::visit(
+            [&](const auto& packed) {
+                const auto [features, rows] = read(columns);
+                std::vector<int32_t> result(packed.trees() * rows);
+                {
+                    nb::gil_scoped_release release;
+                    packed.walk(
+                        features, rows, [](int64_t, int64_t) {},
+                        [&](size_t tree, int64_t row, int64_t lanes, const auto& at) {
+                            std::copy_n(at.begin(), lanes, result.begin() + tree * rows + row);
+                        });
+                }
+                return to_numpy(std::move(result), packed.trees(), rows);
+            },
+            packed_);
+    }
+
+    template <class Real>
+    nb::ndarray<nb::numpy, Real> sums(const nb::list& columns, Matrix<Real> table) const {
+        return std::visit(
+            [&](const auto& packed) {
+                const auto [features, rows] = read(columns);
+                const size_t width = table.shape(1);
+                std::vector<Real> result(rows * width, 0);
+                const Real* values = table.data();
+                Real* total = result.data();
+                auto nothing = [](int64_t, int64_t) {};
+                {
+                    nb::gil_scoped_release release;
+                    if (width == 1) {
+                        packed.walk(features, rows, nothing, [&](size_t, int64_t row, int64_t lanes, const auto& at) {
+                            for (int64_t lane = 0; lane < lanes; ++lane) total[row + lane] += values[at[lane]];
+                        });
+                    } else {
+                        packed.walk(features, rows, nothing, [&](size_t, int64_t row, int64_t lanes, const auto& at) {
+                            for (int64_t lane = 0; lane < lanes; ++lane) {
+                                const Real* from = values + at[lane] * width;
+                                Real* to = total + (row + lane) * width;
+                                for (size_t place = 0; place < width; ++place) to[place] += from[place];
+                            }
+                        });
+                    }
+                }
+                return to_numpy(std::move(result), rows, width);
+            },
+            packed_);
+    }
+
+    std::vector<int32_t> row_leaves(const std::vector<double>& values) const {
+        return std::visit(
+            [&](const auto& packed) {
+                check_row(values);
+                std::vector<int32_t> result(packed.trees());
+                packed.walk_row(values, [&](size_t tree, size_t lanes, const auto& at) {
+                    std::copy_n(at.begin(), lanes, result.begin() + tree);
+                });
+                return result;
+            },
+            packed_);
+    }
+
+    template <class Real>
+    std::vector<Real> row_sums(const std::vector<double>& values, Matrix<Real> table) const {
+        return std::visit(
+            [&](const auto& packed) {
+                check_row(values);
+                const size_t width = table.shape(1);
+                std::vector<Real> total(width, 0);
+                packed.walk_row(values, [&](size_t, size_t lanes, const auto& at) {
+                    for (size_t lane = 0; lane < lanes; ++lane)
+                        for (size_t place = 0; place < width; ++place)
+                            total[place] += table.data()[at[lane] * width + place];
+                });
+                return total;
+            },
+            packed_);
+    }
+
+    nb::ndarray<nb::numpy, int32_t> first_marked(const nb::list& columns, Matrix<bool> marks) const {
+        return std::visit(
+            [&](const auto& packed) {
+                const auto [features, rows] = read(columns);
+                if (marks.shape(0) != static_cast<size_t>(rows) || marks.shape(1) != packed.features())
+                    throw std::invalid_argument("marks are not of the shape (rows, features)");
+                std::vector<int32_t> result(packed.trees() * rows);
+                {
+                    nb::gil_scoped_release release;
+                    packed.first_marked(features, rows, marks.data(), result.data());
+                }
+                return to_numpy(std::move(result), packed.trees(), rows);
+            },
+            packed_);
+    }
+
+private:
+    using Variant = std::variant<Packed<uint16_t>, Packed<uint32_t>>;
+
+    static Variant pack(const Tests& tests, Vector<uint32_t> words, Vector<double> cuts, Vector<int64_t> ends,
+                        uint32_t codes) {
+        for (size_t state = 0; state < tests.feature.size(); ++state) {
+            const auto least = static_cast<int32_t>(state);
+            if (tests.feature(state) < 0 || static_cast<size_t>(tests.feature(state)) >= ends.size())
+                throw std::invalid_argument("a test names a feature that is not there");
+            for (const int32_t target : {tests.low(state), tests.high(state), tests.missing(state)})
+                if (target >= 0 && (target <= least || static_cast<size_t>(target) >= tests.feature.size()))
+                    throw std::invalid_argument("a test leads to one before it or beyond the last");
+        }
+        std::vector<uint32_t> all_words{0};
+        all_words.insert(all_words.end(), words.data(), words.data() + words.size());
+        std::vector<double> all_cuts(cuts.data(), cuts.data() + cuts.size());
+        std::vector<int64_t> all_ends(ends.data(), ends.data() + ends.size());
+        const bool narrow = codes < std::numeric_limits<uint16_t>::max() && ends.size() <= codes_of_narrow();
+        nb::gil_scoped_release release;
+        if (narrow) return Packed<uint16_t>(tests, std::move(all_words), std::move(all_cuts), std::move(all_ends));
+        return Packed<uint32_t>(tests, std::move(all_words), std::move(all_cuts), std::move(all_ends));
+    }
+
+    static constexpr size_t codes_of_narrow() { return std::numeric_limits<uint16_t>::max(); }
+
+    size_t width() const {
+        return std::visit([](const auto& packed) { return packed.features(); }, packed_);
+    }
+
+    void check_row(const std::vector<double>& values) const {
+        if (values.size() != width()) throw std::invalid_argument("a row has another number of features");
+    }
+
+    // The columns of a block; a forest without features has one column all the same, which tells the number of rows.
+    std::tuple<std::vector<Feature>, int64_t> read(const nb::list& columns) const {
+        std::vector<Feature> features;
+        int64_t rows = -1;
+        for (nb::handle item : columns) {
+            Feature feature;
+            int64_t size;
+            Vector<double> numbers;
+            if (nb::try_cast(item, numbers, false)) {
+                feature.numbers = numbers.data();
+                size = static_cast<int64_t>(numbers.size());
+            } else {
+                const auto codes = nb::cast<Vector<int32_t>>(item);
+                feature.codes = codes.data();
+                size = static_cast<int64_t>(codes.size());
+            }
+            if (rows >= 0 && size != rows) throw std::invalid_argument("columns have different numbers of rows");
+            rows = size;
+            features.push_back(feature);
+        }
+        if (features.size() != std::max<size_t>(width(), 1)) throw std::invalid_argument("a column per feature");
+        if (width() == 0) features.clear();
+        return {std::move(features), rows};
+    }
+
+    Variant packed_;
+};
+
+}  // namespace
+
+void register_trees(nb::module_& module) {
+    nb::class_<Forest>(module, "Forest", "Decision trees, packed; any number of threads may use one at once.")
+        .def(
+            "__init__",
+            [](Forest* self, Vector<int32_t> roots, Vector<int32_t> feature, Vector<uint32_t> rank, Vector<bool> is_set,
+               Vector<uint32_t> word, Vector<int32_t> low, Vector<int32_t> high, Vector<int32_t> missing,
+               Vector<uint32_t> words, Vector<double> cuts, Vector<int64_t> ends, uint32_t codes) {
+                new (self) Forest({roots, feature, low, high, missing, rank, word, is_set}, words, cuts, ends, codes);
+            },
+            nb::kw_only(), nb::arg("roots"), nb::arg("feature"), nb::arg("rank"), nb::arg("is_set"), nb::arg("word"),
+            nb::arg("low"), nb::arg("high"), nb::arg("missing"), nb::arg("words"), nb::arg("cuts"), nb::arg("ends"),
+            nb::arg("codes"))
+        .def("leaves", &Forest::leaves, nb::arg("columns"))
+        .def("sums", &Forest::sums<float>, nb::arg("columns"), nb::arg("table").noconvert())
+        .def("sums", &Forest::sums<double>, nb::arg("columns"), nb::arg("table").noconvert())
+        .def("first_marked", &Forest::first_marked, nb::arg("columns"), nb::arg("marks"))
+        .def("row_leaves", &Forest::row_leaves, nb::arg("values"))
+        .def("row_sums", &Forest::row_sums<float>, nb::arg("values"), nb::arg("table").noconvert())
+        .def("row_sums", &Forest::row_sums<double>, nb::arg("values"), nb::arg("table").noconvert());
+}
