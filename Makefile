@@ -16,8 +16,11 @@ SHELL_SCRIPTS := .ci/run images/hadoop/bin/hadoop images/hadoop/bin/hdfs tools/e
 # Lint, tests and Ansible find each other's commands without an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+COMPILE := pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url \
+	--no-emit-find-links --no-emit-trusted-host
+
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint unit native integration molecule artifacts artifacts-list readme lock venv clean
+.PHONY: help up down test lint unit native integration molecule artifacts artifacts-list readme lock venv venv-base clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -30,14 +33,14 @@ up: ## create the local yard, score the sample on it, and show where everything 
 		'site=$(PLAY) site.yml $(EXTRA)' \
 		'score=tools/yard_report.py'
 
-down: venv ## remove the local yard, its images, its secrets and the Docker Engine that `make up` started
+down: venv-base ## remove the local yard, its images, its secrets and the Docker Engine that `make up` started
 	@$(PLAY) playbooks/nodes_down.yml $(EXTRA)
 	@tools/engine_down
 	@rm -rf inventories/local/secrets
 
 test: ## lint, unit tests, integration tests and Molecule
 	@tools/stages.py --keep-going \
-		'requirements=tools/venv' \
+		'requirements=tools/venv test' \
 		'control machine=$(PLAY) playbooks/control.yml' \
 		'lint=$(MAKE) --no-print-directory lint' \
 		'unit=$(MAKE) --no-print-directory unit' \
@@ -71,22 +74,27 @@ integration: venv ## test the package, the image and the scheduler that `make ar
 molecule: venv ## test every role on nodes of its own
 	$(MOLECULE)
 
-artifacts: venv ## fetch and build everything that the roles install beyond Debian packages
+artifacts: venv-base ## fetch and build everything that the roles install beyond Debian packages
 	$(PLAY) playbooks/artifacts.yml $(EXTRA)
 
 artifacts-list: venv ## list everything that a site without internet must bring
 	@tools/artifacts_list.py
 
-readme: venv ## generate the roles' README files from their argument_specs
+readme: venv-base ## generate the roles' README files from their argument_specs
 	tools/role_readme.py
 
-lock: venv ## renew requirements.txt from requirements.in
-	pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url \
-		--no-emit-find-links --no-emit-trusted-host --extra http --extra scheduler --extra test \
-		--output-file requirements.txt requirements.in pmml_worker/pyproject.toml
+lock: venv-base ## renew requirements.txt, requirements-test.txt and the worker's locks
+	$(COMPILE) --output-file requirements.txt requirements.in
+	$(COMPILE) --constraint requirements.txt --extra http --extra scheduler --extra test \
+		--output-file requirements-test.txt pmml_worker/pyproject.toml
+	cd pmml_worker && $(COMPILE) --extra http --extra scheduler --extra spark --output-file requirements.lock pyproject.toml
+	cd pmml_worker && $(COMPILE) --only-build-deps --build-deps-for wheel --output-file build-requirements.lock pyproject.toml
 
-venv: ## make .venv hold what requirements.txt pins
+venv-base: ## make .venv hold what requirements.txt pins: enough for make up
 	@tools/venv
+
+venv: ## make .venv hold what requirements.txt and requirements-test.txt pin
+	@tools/venv test
 
 clean: ## remove the virtual environment and all caches
 	rm -rf .venv .cache .ansible .mypy_cache .pytest_cache .ruff_cache

@@ -52,7 +52,9 @@ def test_every_listed_artifact_has_a_digest_and_a_file_of_its_own(name: str) -> 
 
 
 def test_every_locked_requirement_has_a_digest() -> None:
-    for lock in (HOUSE / "requirements.txt", HOUSE / "pmml_worker" / "requirements.lock"):
+    locks = [*HOUSE.glob("requirements*.txt"), *(HOUSE / "pmml_worker").glob("*.lock")]
+    assert len(locks) == 4
+    for lock in locks:
         lines = [line for line in lock.read_text().splitlines() if re.match(r"[a-z]", line)]
         assert lines
         assert [line for line in lines if not artifacts_list.LOCKED.match(line)] == []

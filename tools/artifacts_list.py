@@ -110,8 +110,12 @@ def main() -> int:
     print(table(listed()))
     print("\nWheels of the worker, for Python 3.11 on Linux x86_64\n")
     print(table(list(locked(HOUSE / "pmml_worker" / "requirements.lock", cache / "pmml-worker-wheels.tar"))))
+    print("\nPython packages that build the worker's wheel\n")
+    print(table(list(locked(HOUSE / "pmml_worker" / "build-requirements.lock"))))
     print("\nPython packages of the control machine\n")
     print(table(list(locked(HOUSE / "requirements.txt"))))
+    print("\nPython packages of the tests\n")
+    print(table(list(locked(HOUSE / "requirements-test.txt"))))
     print("\nDebian packages, each with what it depends on\n")
     for owner, packages in debian(cache).items():
         print(f"{owner}: {' '.join(packages)}")
