@@ -1,9 +1,12 @@
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 from documents import SAMPLE, document, tree
@@ -36,7 +39,7 @@ def test_the_sample_is_what_its_generator_makes(tmp_path: Path) -> None:
         assert (tmp_path / name).read_text() == (SAMPLE / name).read_text()
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet", ".arrow"])
 def test_every_format_is_read_and_written(tmp_path: Path, suffix: str) -> None:
     lines = [line.split("\t")[1:4] for line in ROWS.read_text().splitlines()]
     rows = [dict(zip(lines[0], map(float, line), strict=True)) for line in lines[1:]]
@@ -45,11 +48,15 @@ def test_every_format_is_read_and_written(tmp_path: Path, suffix: str) -> None:
         source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     elif suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(rows), source)
+    elif suffix == ".arrow":
+        feather.write_feather(pa.Table.from_pylist(rows), source)
     else:
         source.write_text("\n".join({".csv": ",", ".tsv": "\t"}[suffix].join(line) for line in lines) + "\n")
     assert main(["score", MODEL, str(source), "-o", str(output)]) == 0
     if suffix == ".parquet":
         got = pq.read_table(output)["label"].to_pylist()
+    elif suffix == ".arrow":
+        got = feather.read_table(output)["label"].to_pylist()
     elif suffix == ".jsonl":
         got = [json.loads(line)["label"] for line in output.read_text().splitlines()]
     else:
@@ -126,6 +133,35 @@ def test_inspect_shows_fields_and_their_values(capsys: pytest.CaptureFixture[str
     assert 'PMML 4.0  MiningModel  classification  "randomForest_Model"' in text
     assert "  var0  double  continuous" in text
     assert "  label  string  categorical" in text
+
+
+def test_a_stream_of_arrow_is_read_as_well_as_a_file(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    table = pa.table({name: [1.0, 0.0] for name in ("var0", "var1", "var2")})
+    path = tmp_path / "rows.arrow"
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    assert main(["score", MODEL, str(path)]) == 0
+    assert [set(json.loads(line)) for line in capfdbinary.readouterr().out.splitlines()] == [{"label"}] * 2
+
+
+def test_progress_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pmml_worker", "score", MODEL, str(ROWS), "-o", str(tmp_path / "out.tsv")]
+    plain = subprocess.run(command, stderr=subprocess.PIPE, check=True)
+    assert plain.stderr == b""
+    reader, terminal = pty.openpty()
+    shown = subprocess.run(command, stderr=terminal, check=True)
+    os.close(terminal)
+    assert shown.returncode == 0
+    assert b"sample.tsv: 100%" in os.read(reader, 1 << 16)
+    os.close(reader)
+
+
+def test_inspect_draws_the_segments(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", MODEL]) == 0
+    text = capsys.readouterr().out
+    assert 'MiningModel "randomForest_Model" (classification): ' in text
+    assert "└── segment" in text
+    assert "TreeModel" in text
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from pmml_worker.errors import SchemaError, ScoringError, TableError
 from pmml_worker.models.model import CompiledModel, Document, Result, compile_document
 from pmml_worker.schema import PMML, parse
 from pmml_worker.schema.elements import DataType, OpType
+from pmml_worker.schema.outline import Outline, outline
 from pmml_worker.table import arrow_type, from_arrow, from_rows, open_table, to_arrow, with_missing_texts
 from pmml_worker.transform.column import Codes, Column, Faults, constant, first_fault, from_texts
 from pmml_worker.transform.fields import TARGET_USAGE, raw_column, typed
@@ -70,6 +71,7 @@ class Model:
         self._document: Document = compile_document(document)
         self._model = CompiledModel(document.models[0], self._document, self._document.environment, True)
         self.is_sequential = self._model.is_sequential
+        self._document_model = document.models[0]
         self.version = document.version
         self.element = type(document.models[0]).__name__
         self.name = document.models[0].model_name
@@ -86,6 +88,10 @@ class Model:
         targets = tuple(Field(name, self._types[name], self._optype(name)) for name in self._targets)
         results = tuple(Field(name, self._types[name], known.optype) for name, known in self._model.outputs.items())
         self.outputs: tuple[Field, ...] = (*targets, *(field for field in results if field.name not in self._targets))
+
+    def explain(self) -> Outline:
+        """How the model predicts: its segments, what they hold and when they apply; `str` draws it as a tree."""
+        return outline(self._document_model)
 
     def _input(self, name: str) -> Field:
         field = self._document.fields[name]

@@ -67,10 +67,10 @@ def from_arrow(array: pa.ChunkedArray | pa.Array, name: str) -> Column:
             return Column("date", days.to_numpy(zero_copy_only=False).astype(np.int64), missing)
         if pa.types.is_timestamp(kind):
             stamps = array.cast(pa.timestamp("us")).cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
-            return Column("dateTime", stamps // 1_000_000, missing)
+            return Column("dateTime", stamps, missing)
         if pa.types.is_time(kind):
             times = array.cast(pa.time64("us")).cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
-            return Column("time", times // 1_000_000, missing)
+            return Column("time", times, missing)
     raise TableError(f'column "{name}" is of Arrow type {kind}, which no PMML data type is for; convert it first')
 
 
@@ -84,9 +84,9 @@ def arrow_type(data_type: DataType) -> pa.DataType:
         case "date":
             return pa.date32()
         case "dateTime":
-            return pa.timestamp("s")
+            return pa.timestamp("us")
         case "time":
-            return pa.time32("s")
+            return pa.time64("us")
     return {
         "text": pa.string(),
         "integer": pa.int64(),
@@ -107,7 +107,7 @@ def to_arrow(column: Column) -> pa.Array:
         return pa.DictionaryArray.from_arrays(codes, pa.array(column.categories, pa.string())).dictionary_decode()
     kind = arrow_type(column.data_type)
     values = column.values
-    if column.data_type in ("date", "time"):
+    if column.data_type == "date":
         values = values.astype(np.int32)
     return pa.array(values, mask=mask).cast(kind) if kind != pa.bool_() else pa.array(values, kind, mask=mask)
 
@@ -214,6 +214,7 @@ class Writer(Protocol):
 
 FORMATS = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
+    ".arrow": "arrow", ".feather": "arrow",
 }  # fmt: skip
 
 
@@ -234,66 +235,102 @@ def read_batches(
     kind: str,
     block_bytes: int = 1 << 22,
     missing: Iterable[str] = MISSING_TEXTS,
+    progress: Callable[[int], object] = lambda _: None,
 ) -> Iterator[pa.Table]:
     """Read a file in pieces. Columns of CSV and TSV stay text, to be read as what the model declares.
+
+    Args:
+        source: the file; Parquet and Arrow need one that can be sought in.
+        kind: one of the values of `FORMATS`.
+        block_bytes: about how much of a text file makes a piece.
+        missing: texts that stand for missing values in CSV and TSV.
+        progress: called after each piece with the number of bytes that were read for it.
 
     Raises:
         TableError: the file cannot be read as that format.
     """
-    try:
-        match kind:
-            case "csv" | "tsv":
-                yield from _read_text(source, "\t" if kind == "tsv" else ",", block_bytes, tuple(missing))
-            case "jsonl":
-                yield from _read_lines(source, block_bytes)
-            case _:
-                with pyarrow.parquet.ParquetFile(source) as file:
-                    for batch in file.iter_batches(batch_size=1 << 16):
-                        yield pa.Table.from_batches([batch])
-    except (pa.ArrowInvalid, pa.ArrowTypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise TableError(f"{getattr(source, 'name', source)}: not readable as {kind}: {error}") from None
-    except OSError as error:
-        raise TableError(f"{getattr(source, 'name', source)}: {error.strerror or error}") from None
-
-
-def _read_text(source: Path | IO[bytes], delimiter: str, size: int, missing: tuple[str, ...]) -> Iterator[pa.Table]:
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
-        first_line = file.readline()
-        file.seek(0)
-        names = _header(first_line, delimiter)
-        if not names:
-            raise TableError(f"{getattr(source, 'name', source)}: the file is empty; its first line must name fields")
-        repeated = {name for name in names if names.count(name) > 1}
-        if repeated:
-            raise TableError(f'{getattr(source, "name", source)}: column "{min(repeated)}" stands twice in the header')
-        reader = pyarrow.csv.open_csv(
-            file,
-            read_options=pyarrow.csv.ReadOptions(block_size=size),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                null_values=list(missing),
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=True,
-            ),
-        )
-        with reader:
-            for batch in reader:
-                yield pa.Table.from_batches([batch])
+        try:
+            file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
+            match kind:
+                case "csv" | "tsv":
+                    tables = _read_text(file, "\t" if kind == "tsv" else ",", block_bytes, tuple(missing))
+                case "jsonl":
+                    tables = _read_lines(file, block_bytes)
+                case "arrow":
+                    tables = _read_arrow(file)
+                case _:
+                    tables = _read_parquet(file)
+            done = 0
+            for table in tables:
+                yield table
+                here = file.tell()
+                progress(max(here - done, 0))
+                done = max(here, done)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise TableError(f"{_name(source)}: not readable as {kind}: {error}") from None
+        except OSError as error:
+            raise TableError(f"{_name(source)}: {error.strerror or error}") from None
+
+
+def _read_parquet(file: IO[bytes]) -> Iterator[pa.Table]:
+    with pyarrow.parquet.ParquetFile(file) as reader:
+        for batch in reader.iter_batches(batch_size=1 << 16):
+            yield pa.Table.from_batches([batch])
+
+
+def _read_arrow(file: IO[bytes]) -> Iterator[pa.Table]:
+    """Arrow's file format, which is Feather's too, or its stream format."""
+    start = file.tell()
+    is_file = file.read(6) == b"ARROW1"
+    file.seek(start)
+    if not is_file:
+        with pa.ipc.open_stream(file) as stream:
+            yield from (pa.Table.from_batches([batch]) for batch in stream)
+        return
+    with pa.ipc.open_file(file) as reader:
+        for index in range(reader.num_record_batches):
+            yield pa.Table.from_batches([reader.get_batch(index)])
+
+
+def _read_text(file: IO[bytes], delimiter: str, size: int, missing: tuple[str, ...]) -> Iterator[pa.Table]:
+    first_line = file.readline()
+    file.seek(0)
+    names = _header(first_line, delimiter)
+    if not names:
+        raise TableError(f"{_name(file)}: the file is empty; its first line must name fields")
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise TableError(f'{_name(file)}: column "{min(repeated)}" stands twice in the header')
+    reader = pyarrow.csv.open_csv(
+        file,
+        read_options=pyarrow.csv.ReadOptions(block_size=size),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            null_values=list(missing),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+        ),
+    )
+    with reader:
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+
+
+def _name(source: Path | IO[bytes]) -> str:
+    return str(source if isinstance(source, Path) else getattr(source, "name", "the table"))
 
 
 def _header(line: bytes, delimiter: str) -> list[str]:
     return next(csv.reader([line.decode("utf-8-sig")], delimiter=delimiter), [])
 
 
-def _read_lines(source: Path | IO[bytes], size: int) -> Iterator[pa.Table]:
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
-        while lines := file.readlines(size):
-            rows = [json.loads(line) for line in lines if line.strip()]
-            if rows:
-                yield from_rows(rows)
+def _read_lines(file: IO[bytes], size: int) -> Iterator[pa.Table]:
+    while lines := file.readlines(size):
+        rows = [json.loads(line) for line in lines if line.strip()]
+        if rows:
+            yield from_rows(rows)
 
 
 class _JsonLines:
@@ -342,6 +379,17 @@ class _Parquet:
         self.writer.close()
 
 
+class _Arrow:
+    def __init__(self, sink: IO[bytes], schema: pa.Schema) -> None:
+        self.writer = pa.ipc.new_file(sink, schema)
+
+    def write(self, table: pa.Table) -> None:
+        self.writer.write_table(table)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
 def open_writer(sink: IO[bytes], kind: str, schema: pa.Schema) -> Writer:
     """Begin a file of some format."""
     match kind:
@@ -351,6 +399,8 @@ def open_writer(sink: IO[bytes], kind: str, schema: pa.Schema) -> Writer:
             return _Text(sink, schema, "\t")
         case "jsonl":
             return _JsonLines(sink)
+        case "arrow":
+            return _Arrow(sink, schema)
         case _:
             return _Parquet(sink, schema)
 

@@ -1,4 +1,4 @@
-"""`pmml-worker inspect`: what a model takes and gives."""
+"""`pmml-worker inspect`: what a model takes and gives, and how it predicts."""
 
 import argparse
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from pathlib import Path
 from pmml_worker.cli.document import load_file
 from pmml_worker.engine import Field
 
-HELP = "show a model's element, inputs and outputs"
+HELP = "show a model's fields, with their types and ranges, and its segments as a tree"
 
 _SHOWN = 8
 """Values of a field that are listed before the rest is counted."""
@@ -25,6 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     for title, fields in (("inputs", model.inputs), ("outputs", model.outputs)):
         print(f"\n{title}:")
         _print(fields)
+    print(f"\n{model.explain()}")
     return 0
 
 

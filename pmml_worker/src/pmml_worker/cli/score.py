@@ -2,20 +2,21 @@
 
 import argparse
 import contextlib
+import shutil
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
+from tqdm import tqdm
 
 from pmml_worker.cli.document import load_file
 from pmml_worker.engine import Errors, Model
 from pmml_worker.errors import TableError
 from pmml_worker.table import MISSING_TEXTS, Writer, format_of, open_writer, read_batches
 
-HELP = "score the rows of a CSV, TSV, JSON lines or Parquet file"
+HELP = "score the rows of a CSV, TSV, JSON lines, Parquet or Arrow file"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=Path, metavar="INPUT", help="rows; the suffix tells the format")
     parser.add_argument("-o", "--output", type=Path, metavar="OUTPUT",
                         help="results; the suffix tells the format (default: standard output, in INPUT's format, "
-                             "or as JSON lines if that is Parquet)")  # fmt: skip
+                             "or as JSON lines if that is Parquet or Arrow)")  # fmt: skip
     parser.add_argument(
         "--errors",
         choices=("raise", "collect"),
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = load_file(arguments.model)
     kind = format_of(arguments.input)
     output: Path | None = arguments.output
-    output_kind = format_of(output) if output else "jsonl" if kind == "parquet" else kind
+    output_kind = format_of(output) if output else "jsonl" if kind in ("parquet", "arrow") else kind
     missing = tuple(arguments.missing) if arguments.missing else MISSING_TEXTS
     with _sink(output) as sink:
         _score(model, arguments.input, kind, sink, output_kind, arguments.errors, missing)
@@ -69,35 +70,27 @@ def _sink(output: Path | None) -> Iterator[IO[bytes]]:
 def _score(
     model: Model, source: Path, kind: str, sink: IO[bytes], output_kind: str, errors: Errors, missing: tuple[str, ...]
 ) -> None:
-    progress = _Progress()
     writer: Writer = open_writer(sink, output_kind, model.result_schema(errors))
-    batches = read_batches(source, kind, missing=missing)
-    if model.is_sequential:
-        # The file is one sequence, which no batch may break.
-        whole = list(batches)
-        batches = iter([pa.concat_tables(whole, promote_options="permissive")] if whole else [])
-    for batch in batches:
-        result: pa.Table = model.score(batch, errors, progress.rows)
-        writer.write(result)
-        progress.add(batch.num_rows)
+    rows = 0
+    with _progress(source) as bar:
+        batches = read_batches(source, kind, missing=missing, progress=bar.update)
+        if model.is_sequential:
+            # The file is one sequence, which no batch may break.
+            whole = list(batches)
+            batches = iter([pa.concat_tables(whole, promote_options="permissive")] if whole else [])
+        for batch in batches:
+            result: pa.Table = model.score(batch, errors, rows)
+            writer.write(result)
+            rows += batch.num_rows
+            bar.set_postfix_str(f"{rows:,} rows", refresh=False)
     writer.close()
-    progress.end()
 
 
-class _Progress:
-    """Rows and rows per second, on a terminal's last line; nothing where standard error is no terminal."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self.start = time.monotonic()
-        self.shown = sys.stderr.isatty()
-
-    def add(self, rows: int) -> None:
-        self.rows += rows
-        if self.shown:
-            rate = self.rows / max(time.monotonic() - self.start, 1e-9)
-            print(f"\r{self.rows:,} rows, {rate:,.0f} rows/s", end="", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        if self.shown and self.rows:
-            print(file=sys.stderr)
+def _progress(source: Path) -> tqdm:
+    """How much of a file is read, on standard error, if that is a terminal."""
+    with contextlib.suppress(OSError):  # The reader tells what is wrong with the file.
+        return tqdm(
+            total=source.stat().st_size, unit="B", unit_scale=True, disable=None, desc=source.name,
+            ncols=shutil.get_terminal_size().columns,
+        )  # fmt: skip
+    return tqdm(disable=True)
