@@ -26,8 +26,8 @@ TARGET_USAGE = frozenset({"predicted", "target"})
 
 def field_type(field: DataField) -> FieldType:
     """What the data dictionary says of a field's type."""
-    order = tuple(value.value for value in field.values if value.property == "valid")
-    return FieldType(field.data_type, field.optype, order if field.optype == "ordinal" else ())
+    values = tuple(value.value for value in field.values if value.property == "valid")
+    return FieldType(field.data_type, field.optype, values if field.optype == "ordinal" else (), values)
 
 
 def _declared(field: DataField, column: Column, kind: str) -> Bools | None:

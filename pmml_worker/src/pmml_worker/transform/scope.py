@@ -16,11 +16,19 @@ Evaluate: TypeAlias = Callable[["Scope"], Column]
 
 @dataclass(frozen=True, slots=True)
 class FieldType:
-    """What is known of a field before any row is seen; `order` lists an ordinal field's values, the least first."""
+    """What is known of a field before any row is seen.
+
+    Attributes:
+        data_type: PMML data type.
+        optype: what operations make sense on it.
+        order: an ordinal field's values, the least first.
+        values: the valid values that the document lists, in its order.
+    """
 
     data_type: DataType
     optype: OpType
     order: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
