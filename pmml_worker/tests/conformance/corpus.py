@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-SUPPORTED = frozenset({"TreeModel", "MiningModel", "RegressionModel", "DecisionTree", "Regression"})
+SUPPORTED = frozenset({"Scorecard", "TreeModel", "MiningModel", "RegressionModel", "DecisionTree", "Regression"})
 
 Row = dict[str, str | None]
 Equal = Callable[[str | None, str | None], bool]

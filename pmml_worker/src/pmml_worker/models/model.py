@@ -10,6 +10,7 @@ from pmml_worker.errors import SchemaError
 from pmml_worker.models.kernel import Context, Evaluation
 from pmml_worker.models.mining import MiningKernel
 from pmml_worker.models.regression import RegressionKernel
+from pmml_worker.models.scorecard import ScorecardKernel
 from pmml_worker.models.tree import TreeKernel, stand_alone
 from pmml_worker.schema.elements import (
     PMML,
@@ -25,6 +26,7 @@ from pmml_worker.schema.elements import (
     TreeModel,
     True_,
 )
+from pmml_worker.schema.scorecard import Scorecard
 from pmml_worker.transform.column import Bools, Column, Ints, blank
 from pmml_worker.transform.expressions import compile_typed
 from pmml_worker.transform.fields import TARGET_USAGE, compile_mining_field, field_type, is_plain
@@ -128,6 +130,7 @@ def references(expression: object) -> list[str]:
 # A new model element needs its line here, its dataclasses in schema and a file of its own beside this one.
 SCORERS: Mapping[type[ModelElement], Callable[[Any, Context], Callable[[Scope], Prediction]]] = {
     RegressionModel: lambda model, context: RegressionKernel(model, context).score,
+    Scorecard: lambda model, context: ScorecardKernel(model, context).score,
     TreeModel: lambda model, context: TreeKernel(model, context).score,
 }
 """How each model element that is no MiningModel is compiled."""

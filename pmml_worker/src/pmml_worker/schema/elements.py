@@ -889,7 +889,7 @@ class MiningModel(ModelElement):
 UNSUPPORTED_MODELS = frozenset({
     "AnomalyDetectionModel", "AssociationModel", "BaselineModel", "BayesianNetworkModel", "ClusteringModel",
     "GaussianProcessModel", "GeneralRegressionModel", "NaiveBayesModel", "NearestNeighborModel", "NeuralNetwork",
-    "RuleSetModel", "Scorecard", "SequenceModel", "SupportVectorMachineModel", "TextModel", "TimeSeriesModel",
+    "RuleSetModel", "SequenceModel", "SupportVectorMachineModel", "TextModel", "TimeSeriesModel",
     "DeepNetwork",
 })  # fmt: skip
 """Model elements of the standard that a document may hold but this engine does not score."""
