@@ -83,17 +83,19 @@ public:
 
     size_t trees() const { return roots_.size(); }
     size_t features() const { return ends_.size(); }
+    size_t leaves() const { return leaf_count_; }
 
-    // Calls `visit(first row, lanes, leaves)` for every tree and every sixteen rows, trees in order for each row.
-    template <class Start, class Visit>
-    void walk(const std::vector<Feature>& features, int64_t rows, Start start, Visit visit) const {
+    // For each tile of rows calls `start(rows)`, then `visit(tree, first row of the tile, row in the tile, lanes, leaves)`
+    // for every tree and every sixteen rows, trees in order for each row, then `finish(first row of the tile, rows)`.
+    template <class Start, class Visit, class Finish>
+    void walk(const std::vector<Feature>& features, int64_t rows, Start start, Visit visit, Finish finish) const {
         const size_t width = std::max<size_t>(ends_.size(), 1);
         const int64_t tile = std::min(kTile, rows);
         std::vector<Code> codes((tile + kLanes) * width, 0);
         for (int64_t first = 0; first < rows; first += tile) {
             const int64_t count = std::min(tile, rows - first);
             const bool general = encode(features, first, count, codes.data()) || has_sets_;
-            start(first, count);
+            start(count);
             for (size_t tree = 0; tree < roots_.size(); ++tree) {
                 for (int64_t row = 0; row < count; row += kLanes) {
                     std::array<int32_t, kLanes> at;
@@ -102,9 +104,10 @@ public:
                     general ? descend<true>(at, here, width, depths_[tree])
                             : descend<false>(at, here, width, depths_[tree]);
                     for (auto& node : at) node = leaves_[node];
-                    visit(tree, first + row, std::min<int64_t>(kLanes, count - row), at);
+                    visit(tree, first, row, std::min<int64_t>(kLanes, count - row), at);
                 }
             }
+            finish(first, count);
         }
     }
 
@@ -184,6 +187,7 @@ private:
                 const auto [here, what] = queue[next];
                 if (what < 0) {
                     leaves_[here] = ~what;
+                    leaf_count_ = std::max<size_t>(leaf_count_, ~what + 1);
                 } else if (placed[what] >= 0) {
                     nodes_[here].left = detours_[here].missing = placed[what];
                 } else {
@@ -337,6 +341,7 @@ private:
     std::vector<uint32_t> words_;
     std::vector<double> cuts_;
     std::vector<int64_t> ends_;
+    size_t leaf_count_ = 0;
     bool has_sets_ = false;
 };
 
@@ -353,43 +358,58 @@ public:
                 {
                     nb::gil_scoped_release release;
                     packed.walk(
-                        features, rows, [](int64_t, int64_t) {},
-                        [&](size_t tree, int64_t row, int64_t lanes, const auto& at) {
-                            std::copy_n(at.begin(), lanes, result.begin() + tree * rows + row);
-                        });
+                        features, rows, [](int64_t) {},
+                        [&](size_t tree, int64_t first, int64_t row, int64_t lanes, const auto& at) {
+                            std::copy_n(at.begin(), lanes, result.begin() + tree * rows + first + row);
+                        },
+                        [](int64_t, int64_t) {});
                 }
                 return to_numpy(std::move(result), packed.trees(), rows);
             },
             packed_);
     }
 
+    // Sums of the table's rows over the leaves of all trees, a line for each of the table's columns.
     template <class Real>
     nb::ndarray<nb::numpy, Real> sums(const nb::list& columns, Matrix<Real> table) const {
         return std::visit(
             [&](const auto& packed) {
                 const auto [features, rows] = read(columns);
+                check_table(packed, table.shape(0));
                 const size_t width = table.shape(1);
-                std::vector<Real> result(rows * width, 0);
+                std::vector<Real> result(rows * width);
                 const Real* values = table.data();
-                Real* total = result.data();
-                auto nothing = [](int64_t, int64_t) {};
                 {
                     nb::gil_scoped_release release;
+                    std::vector<Real> totals(std::min(kTile, rows) * width);
+                    Real* total = totals.data();
+                    auto start = [&](int64_t) { std::fill(totals.begin(), totals.end(), Real{0}); };
+                    auto finish = [&](int64_t first, int64_t count) {
+                        for (size_t place = 0; place < width; ++place)
+                            for (int64_t row = 0; row < count; ++row)
+                                result[place * rows + first + row] = total[row * width + place];
+                    };
                     if (width == 1) {
-                        packed.walk(features, rows, nothing, [&](size_t, int64_t row, int64_t lanes, const auto& at) {
-                            for (int64_t lane = 0; lane < lanes; ++lane) total[row + lane] += values[at[lane]];
-                        });
+                        packed.walk(
+                            features, rows, start,
+                            [&](size_t, int64_t, int64_t row, int64_t lanes, const auto& at) {
+                                for (int64_t lane = 0; lane < lanes; ++lane) total[row + lane] += values[at[lane]];
+                            },
+                            finish);
                     } else {
-                        packed.walk(features, rows, nothing, [&](size_t, int64_t row, int64_t lanes, const auto& at) {
-                            for (int64_t lane = 0; lane < lanes; ++lane) {
-                                const Real* from = values + at[lane] * width;
-                                Real* to = total + (row + lane) * width;
-                                for (size_t place = 0; place < width; ++place) to[place] += from[place];
-                            }
-                        });
+                        packed.walk(
+                            features, rows, start,
+                            [&](size_t, int64_t, int64_t row, int64_t lanes, const auto& at) {
+                                for (int64_t lane = 0; lane < lanes; ++lane) {
+                                    const Real* from = values + at[lane] * width;
+                                    Real* to = total + (row + lane) * width;
+                                    for (size_t place = 0; place < width; ++place) to[place] += from[place];
+                                }
+                            },
+                            finish);
                     }
                 }
-                return to_numpy(std::move(result), rows, width);
+                return to_numpy(std::move(result), width, rows);
             },
             packed_);
     }
@@ -412,6 +432,7 @@ public:
         return std::visit(
             [&](const auto& packed) {
                 check_row(values);
+                check_table(packed, table.shape(0));
                 const size_t width = table.shape(1);
                 std::vector<Real> total(width, 0);
                 packed.walk_row(values, [&](size_t, size_t lanes, const auto& at) {
@@ -467,6 +488,10 @@ private:
 
     size_t width() const {
         return std::visit([](const auto& packed) { return packed.features(); }, packed_);
+    }
+
+    static void check_table(const auto& packed, size_t leaves) {
+        if (leaves < packed.leaves()) throw std::invalid_argument("the table has fewer rows than the forest has leaves");
     }
 
     void check_row(const std::vector<double>& values) const {

@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmml_worker.errors import SchemaError, ScoringError
+from pmml_worker.models.forest import Forest, TreeOptions, join, leaf_table, node_table
 from pmml_worker.models.predicate import Test, compile_predicate
-from pmml_worker.models.tree import (
-    Forest,
-    ForestBuilder,
-    TreeOptions,
-    leaf_table,
-    lost_default_child,
-    tree_options,
-)
+from pmml_worker.models.tree import lost_default_child, tree_options
 from pmml_worker.schema.elements import (
     DataType,
     MathContext,
@@ -28,6 +22,7 @@ from pmml_worker.schema.elements import (
     TreeModel,
     True_,
 )
+from pmml_worker.schema.nodes import NodeTable
 from pmml_worker.transform.column import (
     Array,
     Bools,
@@ -54,6 +49,10 @@ _SUMS = frozenset({"sum", "weightedSum"})
 _WEIGHTED = frozenset({
     "weightedMajorityVote", "weightedAverage", "weightedSum", "x-weightedSum", "x-weightedMedian",
 })  # fmt: skip
+
+
+_VOTES = 1 << 21
+"""How many votes of trees are held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +310,7 @@ class MiningKernel:
     def score(self, scope: Scope) -> tuple[dict[str | None, Prediction], dict[str, Column]]:
         """Predict for a block of rows; also give the segments' output fields."""
         if self.fused is not None:
-            return {None: self._combine(self.fused.votes(scope), {}, scope)}, {}
+            return {None: self._score_forest(self.fused, scope)}, {}
         if self.method in _CHAINS or self.method == "selectFirst":
             return self._select(scope)
         results: list[_Vote] = []
@@ -414,6 +413,62 @@ class MiningKernel:
                 if vote.applies[row]:
                     texts[row].append(str(text) or "null")
         return Prediction(from_texts([f"[{', '.join(items)}]" for items in texts]).with_fault(fault))
+
+    # Forests
+
+    def _score_forest(self, fused: FusedForest, scope: Scope) -> Prediction:
+        """Sums of leaves where they say it all, and the trees' votes for all other rows."""
+        if fused.summands is None:
+            return self._score_votes(fused, scope)
+        block = fused.forest.read(scope)
+        totals = fused.forest.sums(block, fused.summands)
+        unclean = np.isnan(totals[:, 0])
+        for position in range(1, totals.shape[1]):
+            unclean |= np.isnan(totals[:, position])
+        faulty = block.faulty()
+        if faulty is not None:
+            unclean |= faulty
+        prediction, tied = self._totalled(fused, totals)
+        if tied is not None:
+            unclean |= tied
+        if not unclean.any():
+            return prediction
+        rows = np.flatnonzero(unclean)
+        back = np.zeros(scope.rows, np.int64)
+        back[rows] = np.arange(len(rows))
+        return prediction.merge(self._score_votes(fused, scope.subset(rows)).take(back), unclean)
+
+    def _totalled(self, fused: FusedForest, totals: Array) -> tuple[Prediction, Bools | None]:
+        """The prediction of rows in which every tree has one, and which rows have a tie of votes."""
+        if self.method in ("average", "weightedAverage"):
+            with np.errstate(all="ignore"):
+                totals = totals / fused.mass
+        classes = fused.leaves.classes
+        if not self.is_classification:
+            data_type: DataType = "float" if totals.dtype == np.float32 else "double"
+            return Prediction(Column(data_type, totals[:, 0])), None
+        best, tied = most_votes(totals)
+        if self.method not in _VOTING:
+            return Prediction(Column("string", best, None, classes), classes, totals), None
+        with np.errstate(all="ignore"):
+            return Prediction(Column("string", best, None, classes), classes, totals / fused.mass), tied
+
+    def _score_votes(self, fused: FusedForest, scope: Scope) -> Prediction:
+        """Combine every tree's prediction, a few rows at a time so that they need little memory."""
+        step = max(1, _VOTES // (fused.forest.trees * max(len(fused.leaves.classes), 1)))
+        if scope.rows <= step:
+            return self._combine(fused.votes(scope), {}, scope)
+        prediction: Prediction | None = None
+        for start in range(0, scope.rows, step):
+            rows = np.arange(start, min(start + step, scope.rows))
+            part = scope.subset(rows)
+            piece = self._combine(fused.votes(part), {}, part)
+            place = np.clip(np.arange(scope.rows) - start, 0, len(rows) - 1)
+            wide = piece.take(place)
+            here = np.arange(scope.rows) >= start
+            prediction = wide if prediction is None else prediction.merge(wide, here)
+        assert prediction is not None
+        return prediction
 
     # Votes
 
@@ -519,14 +574,31 @@ def elect(table: Array, votes: Votes) -> Codes:
     """The class with most votes; among equals the one that was voted for first."""
     if not table.shape[1]:
         return np.zeros(len(table), np.int32)
-    best: Codes = np.asarray(table.argmax(axis=1), np.int32)
-    tied = table == table.max(axis=1, keepdims=True)
-    for row in np.flatnonzero(tied.sum(axis=1) > 1):
-        for value, here in zip(votes.values[:, row], votes.present[:, row], strict=True):
-            if here and tied[row, value]:
-                best[row] = value
-                break
+    best, tied = most_votes(table)
+    open_rows = np.flatnonzero(tied)
+    leading = table == table.max(axis=1, keepdims=True)
+    for value, here in zip(votes.values, votes.present, strict=True):
+        if not len(open_rows):
+            break
+        label = value[open_rows]
+        decided = here[open_rows] & leading[open_rows, label]
+        best[open_rows[decided]] = label[decided]
+        open_rows = open_rows[~decided]
     return best
+
+
+def most_votes(table: Array) -> tuple[Codes, Bools]:
+    """The first column of each row's largest entry, and whether another column has as large a one."""
+    best = np.zeros(len(table), np.int32)
+    tied = np.zeros(len(table), np.bool_)
+    most = table[:, 0].copy() if table.shape[1] else np.zeros(len(table))
+    for position in range(1, table.shape[1]):
+        column = table[:, position]
+        more = column > most
+        tied = (tied & ~more) | (column == most)
+        best[more] = position
+        np.maximum(most, column, out=most)
+    return best, tied
 
 
 def _only(result: Result) -> Prediction:
@@ -538,84 +610,99 @@ def _only(result: Result) -> Prediction:
 
 
 class FusedForest:
-    """Segments that are all trees over the same fields, stepped through together."""
+    """Segments that are all trees over the same fields, walked together.
 
-    def __init__(self, forest: Forest, options: TreeOptions, weights: Floats, element: str) -> None:
-        self.forest = forest
-        self.table = leaf_table(forest.leaves, options)
+    Most rows' results are sums of what their leaves predict. Rows in which a tree has no prediction, a value is faulty,
+    or classes have equally many votes need every tree's own prediction: `votes`.
+    """
+
+    def __init__(
+        self, table: NodeTable, options: Sequence[TreeOptions], weights: Floats, segmentation: Segmentation,
+        environment: Environment,
+    ) -> None:  # fmt: skip
+        self.forest = forest = Forest(table, options, environment)
+        self.leaves = leaves = leaf_table(table, forest.nodes, options[0])
         self.weights = weights
-        self.element = element
+        self.element = str(segmentation)
+        self.method = method = segmentation.multiple_model_method
+        silent = forest.nodes < 0
+        tree = np.cumsum(table.parent < 0)[np.maximum(forest.nodes, 0)] - 1
+        scales = weights if method in _WEIGHTED else np.ones_like(weights)
+        scale = scales[tree]
+        self.summands: Array | None = None
+        if leaves.score is not None:
+            if method in (*_SUMS, "average", "weightedAverage", "x-weightedSum"):
+                self.summands = (leaves.score * scale.astype(leaves.score.dtype))[:, None]
+        elif not leaves.classes:
+            pass
+        elif method in _VOTING:
+            self.summands = (leaves.label[:, None] == np.arange(len(leaves.classes))) * scale[:, None]
+        elif method in ("average", "weightedAverage", "x-weightedSum") and leaves.probabilities is not None:
+            self.summands = leaves.probabilities * scale.astype(leaves.probabilities.dtype)[:, None]
+        if self.summands is not None:
+            self.summands[silent | leaves.missing] = np.nan
+            self.mass = np.add.accumulate(scales.astype(self.summands.dtype))[-1]
 
     def votes(self, scope: Scope) -> Votes:
         """What the trees predict for a block of rows."""
-        ends, met = self.forest.ends(scope)
+        ends, met = self.forest.leaves(self.forest.read(scope))
         faults = lost_default_child(ends, met, scope, self.element)
-        table = self.table
-        present = ~table.missing[ends]
+        leaves = self.leaves
+        present = ~leaves.missing[ends]
         weights = np.broadcast_to(self.weights[:, None], ends.shape)
-        if table.score is not None:
-            return Votes(np.ones_like(present), present, weights, table.score[ends], (), None, faults)
-        values = table.label[ends]
-        tables = None if table.probabilities is None else table.probabilities[ends]
-        return Votes(np.ones_like(present), present, weights, values, table.classes, tables, faults)
+        if leaves.score is not None:
+            return Votes(np.ones_like(present), present, weights, leaves.score[ends], (), None, faults)
+        values = leaves.label[ends]
+        if self.method in _VOTING:
+            return Votes(np.ones_like(present), present, weights, values, leaves.classes, None, faults)
+        probabilities = leaves.probabilities
+        if probabilities is None:
+            probabilities = np.full((len(leaves.label), len(leaves.classes)), np.nan)
+        tables = probabilities[ends]
+        silent = present & np.isnan(tables).any(axis=2)
+        if faults is not None:
+            silent &= faults == 0
+        if silent.any():
+            message = "a segment tells no probabilities, only its decision"
+            code = scope.faults.add(Fault(message, None, None, self.element))
+            faults = first_fault(faults, np.where(silent, code, 0).astype(np.int32))
+        return Votes(np.ones_like(present), present, weights, values, leaves.classes, tables, faults)
 
 
 def fuse(model: MiningModel, segmentation: Segmentation, environment: Environment) -> FusedForest | None:
     """Make one forest of the segments, if each is a plain tree that always applies; else None."""
     method = segmentation.multiple_model_method
-    segments = segmentation.segments
     if method in _CHAINS or method in ("selectFirst", "selectAll") or _names_segments(model):
         return None
-    builder = ForestBuilder(environment)
-    first: TreeOptions | None = None
-    for segment in segments:
+    tables: list[NodeTable] = []
+    options: list[TreeOptions] = []
+    wanted = (model.function_name == "classification", model.x_math_context)
+    for segment in segmentation.segments:
         tree = segment.model
-        if not isinstance(tree, TreeModel) or not is_plain_tree(segment, tree, environment):
+        if not isinstance(tree, TreeModel) or not is_plain_tree(segment, tree):
             return None
-        options = tree_options(tree)
-        if options.splits_rows:
+        options.append(tree_options(tree))
+        tables.append(node_table(tree.node))
+        if options[-1].splits_rows or tables[-1].embedded:
             return None
-        if first is None:
-            first = options
-        if (options.is_classification, options.context) != (first.is_classification, first.context):
+        if (options[-1].is_classification, options[-1].context) != wanted:
             return None
-        builder.add(tree.node, options)
-    if first is None or first.is_classification != (model.function_name == "classification"):
-        return None
-    if first.context != model.x_math_context:
-        return None
-    if (
-        first.is_classification
-        and method not in _VOTING
-        and any(leaf.node is not None and not leaf.node.distribution for leaf in builder.leaves)
-    ):
-        return None
-    weights = np.array([segment.weight for segment in segments])
-    return FusedForest(Forest(builder), first, weights, str(segmentation))
+    weights = np.array([segment.weight for segment in segmentation.segments])
+    return FusedForest(join(tables), options, weights, segmentation, environment)
 
 
 def _names_segments(model: MiningModel) -> bool:
     return any(field.segment_id is not None for field in (model.output.fields if model.output else ()))
 
 
-def is_plain_tree(segment: Segment, tree: TreeModel, environment: Environment) -> bool:
+def is_plain_tree(segment: Segment, tree: TreeModel) -> bool:
     """Whether a segment's tree sees its fields as the whole does and its prediction is used as it is."""
     return (
         isinstance(segment.predicate, True_)
         and segment.variable_weight is None
+        and tree.is_scorable
         and tree.targets is None
         and tree.output is None
         and (tree.local_transformations is None or not tree.local_transformations.derived_fields)
         and all(is_plain(field) or field.usage_type in TARGET_USAGE for field in tree.mining_schema.fields)
-        and not _embeds(tree)
     )
-
-
-def _embeds(tree: TreeModel) -> bool:
-    stack = [tree.node]
-    while stack:
-        node = stack.pop()
-        if node.embedded:
-            return True
-        stack.extend(node.nodes)
-    return False

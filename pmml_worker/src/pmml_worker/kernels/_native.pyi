@@ -1,0 +1,69 @@
+"""Types of the extension module; what each function does is told where it is used."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+class Forest:
+    """Decision trees, packed; any number of threads may use one at once.
+
+    Targets of tests: from 0 a test, which comes after those that lead to it; below 0 a leaf (-1 is leaf 0, -2 leaf 1).
+    Columns of a block, one for each feature: float64, ranked among the feature's cuts, NaN being missing; or int32
+    codes, of which those below 0 are missing. A forest without features takes one column, of any codes.
+    """
+
+    def __init__(
+        self,
+        *,
+        roots: npt.NDArray[np.int32],
+        feature: npt.NDArray[np.int32],
+        rank: npt.NDArray[np.uint32],
+        is_set: npt.NDArray[np.bool_],
+        word: npt.NDArray[np.uint32],
+        low: npt.NDArray[np.int32],
+        high: npt.NDArray[np.int32],
+        missing: npt.NDArray[np.int32],
+        words: npt.NDArray[np.uint32],
+        cuts: npt.NDArray[np.float64],
+        ends: npt.NDArray[np.int64],
+        codes: int,
+    ) -> None:
+        """Pack tests into nodes.
+
+        Args:
+            roots: shape (trees,), targets.
+            feature: shape (tests,), what each looks at.
+            rank: shape (tests,), rows whose code is greater go high, others low.
+            is_set: shape (tests,), instead of that, rows whose code is in a set go high.
+            word: shape (tests,), where the set's bits begin, counted in words from 1.
+            low, high, missing: shape (tests,), targets.
+            words: the bits of all sets, least first.
+            cuts: each feature's cuts in ascending order, feature after feature.
+            ends: shape (features,), where each feature's cuts end.
+            codes: the largest code.
+
+        Raises:
+            ValueError: a target or a feature does not exist.
+        """
+
+    def leaves(self, columns: list[Any]) -> npt.NDArray[np.int32]:
+        """The leaf that each tree reaches for each row, shape (trees, rows)."""
+
+    def sums(self, columns: list[Any], table: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Rows of a table, shape (leaves, width), float32 or float64, added up tree by tree; shape (width, rows)."""
+
+    def first_marked(self, columns: list[Any], marks: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+        """The first feature on each row's way that is marked for the row, -1 if none is; shape (trees, rows).
+
+        Args:
+            columns: the block.
+            marks: shape (rows, features).
+        """
+
+    def row_leaves(self, values: Sequence[float]) -> list[int]:
+        """The leaf that each tree reaches for one row: numbers or codes, a value for each feature, NaN if missing."""
+
+    def row_sums(self, values: Sequence[float], table: npt.NDArray[Any]) -> list[float]:
+        """Rows of a table added up over the leaves of one row."""
