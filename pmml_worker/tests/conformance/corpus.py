@@ -17,7 +17,10 @@ from typing import Any
 
 import numpy as np
 
-SUPPORTED = frozenset({"Scorecard", "TreeModel", "MiningModel", "RegressionModel", "DecisionTree", "Regression"})
+SUPPORTED = frozenset({
+    "DecisionTree", "GeneralRegressionModel", "MiningModel", "Regression", "RegressionModel", "Scorecard",
+    "SupportVectorMachineModel", "TreeModel",
+})  # fmt: skip
 
 Row = dict[str, str | None]
 Equal = Callable[[str | None, str | None], bool]

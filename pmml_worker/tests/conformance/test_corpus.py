@@ -66,8 +66,9 @@ def test_results_are_those_of_the_reference_and_of_the_source(case: Case, clean_
     told = []
     if case.has("jpmml.csv") and not (meta["row_errors"] and excused(case, meta["error"].rpartition(".")[2])):
         told.append(cells(case, model, "jpmml.csv", results))
-    told.append(cells(case, model, "expected.csv", results))
-    assert any(told), "nothing was compared"
+    if not excused(case, "source"):
+        told.append(cells(case, model, "expected.csv", results))
+        assert any(told), "nothing was compared"
     # The tolerance is the one between source and reference: a result within it of either is right.
     wrong = [
         next(text for text in texts if text)

@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pmml_worker.errors import SchemaError
+from pmml_worker.models.general_regression import GeneralRegressionKernel
 from pmml_worker.models.kernel import Context, Evaluation
 from pmml_worker.models.mining import MiningKernel
 from pmml_worker.models.regression import RegressionKernel
 from pmml_worker.models.scorecard import ScorecardKernel
+from pmml_worker.models.support_vector_machine import SupportVectorMachineKernel
+from pmml_worker.models.time_series import TimeSeriesKernel
 from pmml_worker.models.tree import TreeKernel, stand_alone
 from pmml_worker.schema.elements import (
     PMML,
@@ -26,7 +29,10 @@ from pmml_worker.schema.elements import (
     TreeModel,
     True_,
 )
+from pmml_worker.schema.general_regression import GeneralRegressionModel
 from pmml_worker.schema.scorecard import Scorecard
+from pmml_worker.schema.time_series import TimeSeriesModel
+from pmml_worker.schema.support_vector_machine import SupportVectorMachineModel
 from pmml_worker.transform.column import Bools, Column, Ints, blank
 from pmml_worker.transform.expressions import compile_typed
 from pmml_worker.transform.fields import TARGET_USAGE, compile_mining_field, field_type, is_plain
@@ -129,11 +135,13 @@ def references(expression: object) -> list[str]:
 
 # A new model element needs its line here, its dataclasses in schema and a file of its own beside this one.
 SCORERS: Mapping[type[ModelElement], Callable[[Any, Context], Callable[[Scope], Prediction]]] = {
+    GeneralRegressionModel: lambda model, context: GeneralRegressionKernel(model, context).score,
     RegressionModel: lambda model, context: RegressionKernel(model, context).score,
     Scorecard: lambda model, context: ScorecardKernel(model, context).score,
+    SupportVectorMachineModel: lambda model, context: SupportVectorMachineKernel(model, context).score,
     TreeModel: lambda model, context: TreeKernel(model, context).score,
 }
-"""How each model element that is no MiningModel is compiled."""
+"""How each model element that predicts one target by itself is compiled."""
 
 
 class CompiledModel:
@@ -193,7 +201,11 @@ class CompiledModel:
             compiled = CompiledModel(inner, document, outer, False)
             return lambda scope: next(iter(compiled.evaluate(scope).predictions.values()))
 
-        score = SCORERS[type(model)](model, Context(environment, self.targets, compile_inner))
+        context = Context(environment, self.targets, compile_inner)
+        if isinstance(model, TimeSeriesModel):
+            series = TimeSeriesKernel(model, context)
+            return (lambda scope: (dict(series.score(scope)), {})), {}
+        score = SCORERS[type(model)](model, context)
         return (lambda scope: ({None: score(scope)}, {})), {}
 
     def evaluate(self, outer: Scope) -> Result:

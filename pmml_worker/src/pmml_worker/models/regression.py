@@ -1,22 +1,19 @@
 """RegressionModel: linear functions of predictors, and what makes probabilities of them (Regression)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
 from pmml_worker.errors import SchemaError
 from pmml_worker.models.kernel import Context
+from pmml_worker.models.predictor import Sum
 from pmml_worker.schema.elements import MathContext, NormalizationMethod, RegressionModel, RegressionTable
 from pmml_worker.transform.column import (
     Array,
-    Bools,
-    Codes,
     Column,
     Fault,
     cast_or_fault,
-    either,
     first_fault,
 )
 from pmml_worker.transform.expressions import compile_expression, equals, parse_or_refuse
@@ -24,30 +21,11 @@ from pmml_worker.transform.functions import exp, normal_cdf
 from pmml_worker.transform.prediction import Prediction, winner
 from pmml_worker.transform.scope import Environment, Evaluate, Scope
 
-
-@dataclass(slots=True)
-class _Sum:
-    """A table's value under way: the sum, where it is missing, and where it cannot be told."""
-
-    values: Array
-    missing: Bools | None = None
-    fault: Codes | None = None
-
-    def use(self, column: Column, allows_missing: bool = False) -> None:
-        """Take over what a predictor lacks; where an earlier one is missing, later ones are not asked."""
-        fault = column.fault
-        if fault is not None and self.missing is not None:
-            fault = np.where(self.missing, 0, fault).astype(np.int32)
-        self.fault = first_fault(self.fault, fault)
-        if not allows_missing:
-            self.missing = either(self.missing, column.missing)
-
-
-Term: TypeAlias = Callable[[Scope, _Sum], None]
+Term: TypeAlias = Callable[[Scope, Sum], None]
 
 
 def _numeric(evaluate: Evaluate, name: str, element: str, exponent: int, coefficient: float) -> Term:
-    def add(scope: Scope, total: _Sum) -> None:
+    def add(scope: Scope, total: Sum) -> None:
         column = cast_or_fault(evaluate(scope), "double", scope.faults, name, element)
         dtype = total.values.dtype.type
         values = column.values.astype(total.values.dtype)
@@ -61,7 +39,7 @@ def _numeric(evaluate: Evaluate, name: str, element: str, exponent: int, coeffic
 
 
 def _categorical(name: str, text: str, line: int, coefficient: float) -> Term:
-    def add(scope: Scope, total: _Sum) -> None:
+    def add(scope: Scope, total: Sum) -> None:
         column = scope.column(name)
         hit = equals(column, parse_or_refuse(text, column.data_type, "value", line))
         if column.missing is not None:
@@ -73,7 +51,7 @@ def _categorical(name: str, text: str, line: int, coefficient: float) -> Term:
 
 
 def _product(factors: list[tuple[Evaluate, str, str]], coefficient: float) -> Term:
-    def add(scope: Scope, total: _Sum) -> None:
+    def add(scope: Scope, total: Sum) -> None:
         product = np.full(scope.rows, coefficient, total.values.dtype)
         for evaluate, name, element in factors:
             column = cast_or_fault(evaluate(scope), "double", scope.faults, name, element)
@@ -106,12 +84,12 @@ class _Table:
             factors = [(compile_expression(ref, environment), ref.field, str(term)) for ref in term.fields]
             self.terms.append(_product(factors, term.coefficient))
 
-    def evaluate(self, scope: Scope, context: MathContext) -> _Sum:
+    def evaluate(self, scope: Scope, context: MathContext) -> Sum:
         """The sum of the terms, in double or single precision, missing where a numeric predictor is.
 
         The intercept comes last, as in the engines that results are compared with; the order shows in the last place.
         """
-        total = _Sum(np.zeros(scope.rows, np.float32 if context == "float" else np.float64))
+        total = Sum(np.zeros(scope.rows, np.float32 if context == "float" else np.float64))
         for term in self.terms:
             term(scope, total)
         total.values += total.values.dtype.type(self.intercept)
@@ -196,7 +174,7 @@ class RegressionKernel:
             return Prediction(
                 Column("float" if data_type == "float" else "double", values, total.missing, fault=total.fault)
             )
-        whole = _Sum(sums[0].values)
+        whole = Sum(sums[0].values)
         for total in sums:
             whole.use(Column("double", total.values, total.missing, fault=total.fault))
         missing, fault = whole.missing, whole.fault

@@ -1,6 +1,10 @@
 """PMML text to a typed, immutable model, named as in the standard (`elements`); scores nothing."""
 
-from pmml_worker.schema import scorecard  # noqa: F401 -- registers its model element with the parser
+from pmml_worker.schema import (  # noqa: F401 -- registers their model elements with the parser
+    general_regression,
+    scorecard,
+    support_vector_machine,
+)
 from pmml_worker.schema.elements import PMML
 from pmml_worker.schema.parser import parse
 

@@ -888,9 +888,8 @@ class MiningModel(ModelElement):
 
 UNSUPPORTED_MODELS = frozenset({
     "AnomalyDetectionModel", "AssociationModel", "BaselineModel", "BayesianNetworkModel", "ClusteringModel",
-    "GaussianProcessModel", "GeneralRegressionModel", "NaiveBayesModel", "NearestNeighborModel", "NeuralNetwork",
-    "RuleSetModel", "SequenceModel", "SupportVectorMachineModel", "TextModel", "TimeSeriesModel",
-    "DeepNetwork",
+    "GaussianProcessModel", "NaiveBayesModel", "NearestNeighborModel", "NeuralNetwork", "RuleSetModel",
+    "SequenceModel", "TextModel", "TimeSeriesModel", "DeepNetwork",
 })  # fmt: skip
 """Model elements of the standard that a document may hold but this engine does not score."""
 
