@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from pmml_worker.schema.elements import ModelElement
 from pmml_worker.transform.column import Column
@@ -29,3 +29,10 @@ class Context:
     environment: Environment
     targets: tuple[TargetField, ...]
     compile_inner: Callable[[ModelElement, Environment], Callable[[Scope], Prediction]]
+
+
+class Kernel(Protocol):
+    """A compiled model element; any number of threads may score with one at once."""
+
+    def score(self, scope: Scope) -> Prediction:
+        """Predict for a block of rows."""

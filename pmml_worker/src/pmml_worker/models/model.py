@@ -8,7 +8,7 @@ from typing import Any
 
 from pmml_worker.errors import SchemaError
 from pmml_worker.models.general_regression import GeneralRegressionKernel
-from pmml_worker.models.kernel import Context, Evaluation
+from pmml_worker.models.kernel import Context, Evaluation, Kernel
 from pmml_worker.models.mining import MiningKernel
 from pmml_worker.models.regression import RegressionKernel
 from pmml_worker.models.scorecard import ScorecardKernel
@@ -134,12 +134,12 @@ def references(expression: object) -> list[str]:
 
 
 # A new model element needs its line here, its dataclasses in schema and a file of its own beside this one.
-SCORERS: Mapping[type[ModelElement], Callable[[Any, Context], Callable[[Scope], Prediction]]] = {
-    GeneralRegressionModel: lambda model, context: GeneralRegressionKernel(model, context).score,
-    RegressionModel: lambda model, context: RegressionKernel(model, context).score,
-    Scorecard: lambda model, context: ScorecardKernel(model, context).score,
-    SupportVectorMachineModel: lambda model, context: SupportVectorMachineKernel(model, context).score,
-    TreeModel: lambda model, context: TreeKernel(model, context).score,
+KERNELS: Mapping[type[ModelElement], Callable[[Any, Context], Kernel]] = {
+    GeneralRegressionModel: GeneralRegressionKernel,
+    RegressionModel: RegressionKernel,
+    Scorecard: ScorecardKernel,
+    SupportVectorMachineModel: SupportVectorMachineKernel,
+    TreeModel: TreeKernel,
 }
 """How each model element that predicts one target by itself is compiled."""
 
@@ -205,8 +205,8 @@ class CompiledModel:
         if isinstance(model, TimeSeriesModel):
             series = TimeSeriesKernel(model, context)
             return (lambda scope: (dict(series.score(scope)), {})), {}
-        score = SCORERS[type(model)](model, context)
-        return (lambda scope: ({None: score(scope)}, {})), {}
+        kernel = KERNELS[type(model)](model, context)
+        return (lambda scope: ({None: kernel.score(scope)}, {})), {}
 
     def evaluate(self, outer: Scope) -> Result:
         """Score a block of rows, whose fields the outer scope knows."""
