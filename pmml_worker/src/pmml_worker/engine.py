@@ -19,6 +19,7 @@ from pmml_worker.schema.outline import Outline, outline
 from pmml_worker.table import arrow_type, from_arrow, from_rows, open_table, to_arrow, with_missing_texts
 from pmml_worker.transform.column import Codes, Column, Faults, constant, first_fault, from_texts
 from pmml_worker.transform.fields import TARGET_USAGE, raw_column, typed
+from pmml_worker.transform.prediction import NUMERIC_FUNCTIONS
 from pmml_worker.transform.scope import Scope
 
 Errors: TypeAlias = Literal["raise", "collect"]
@@ -102,7 +103,7 @@ class Model:
         known = next((target.type for target in self._model.targets if target.name == name), None)
         if known is not None:
             return known.optype
-        return "continuous" if self.function == "regression" else "categorical"
+        return "continuous" if self.function in NUMERIC_FUNCTIONS else "categorical"
 
     def _result_types(self) -> dict[str, DataType]:
         """The type of each result, which an empty block of rows shows where the document declares none."""

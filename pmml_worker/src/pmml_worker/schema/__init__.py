@@ -4,6 +4,7 @@ from pmml_worker.schema import (  # noqa: F401 -- registers their model elements
     general_regression,
     scorecard,
     support_vector_machine,
+    time_series,
 )
 from pmml_worker.schema.elements import PMML
 from pmml_worker.schema.parser import parse

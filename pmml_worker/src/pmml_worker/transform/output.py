@@ -23,7 +23,7 @@ from pmml_worker.transform.column import (
     to_text,
 )
 from pmml_worker.transform.expressions import compile_expression, parse_or_refuse, undefined
-from pmml_worker.transform.prediction import Prediction, TargetField
+from pmml_worker.transform.prediction import NUMERIC_FUNCTIONS, Prediction, TargetField
 from pmml_worker.transform.scope import Environment, FieldType, Scope
 from pmml_worker.transform.values import parse
 
@@ -93,7 +93,7 @@ def _feature(field: OutputField, context: OutputContext, environment: Environmen
     target = next((item for item in context.targets if item.name == field.target_field), None)
     if target is None:
         target = context.targets[0] if context.targets else TargetField(None, None)
-    predicted = target.type.data_type if target.type else "double" if context.function == "regression" else "string"
+    predicted = target.type.data_type if target.type else "double" if context.function in NUMERIC_FUNCTIONS else "string"
     match field.feature:
         case "predictedValue":
             return (lambda predictions, scope: _pick(field, predictions, scope.rows).value), predicted
@@ -211,7 +211,7 @@ def _residual(field: OutputField, target: TargetField, context: OutputContext, e
     def feature(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
         prediction = _pick(field, predictions, scope.rows)
         actual = scope.column(name)
-        if context.function == "regression" and numeric:
+        if context.function in NUMERIC_FUNCTIONS and numeric:
             values = actual.values.astype(np.float64) - prediction.value.values.astype(np.float64)
             column = Column("double", values, actual.missing, fault=actual.fault)
             return column.with_missing(prediction.value.missing).with_fault(prediction.value.fault)
@@ -305,6 +305,9 @@ def _confidence_interval(field: OutputField) -> Feature:
 
     def compute(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
         prediction = _pick(field, predictions, scope.rows)
+        answer = prediction.answers.get(field.name)
+        if answer is not None:
+            return answer
         error = prediction.standard_error
         if error is None or prediction.value.categories is not None:
             return constant(None, "double", scope.rows)

@@ -137,6 +137,10 @@ def winner(table: Array, classes: tuple[str, ...], missing: Bools | None) -> Col
     return Column("string", codes, missing, classes or ("",))
 
 
+NUMERIC_FUNCTIONS: frozenset[str] = frozenset({"regression", "timeSeries"})
+"""Mining functions whose predictions are numbers."""
+
+
 @dataclass(frozen=True, slots=True)
 class TargetField:
     """The target that a model predicts; an inner model may leave it unnamed."""

@@ -8,7 +8,7 @@ import numpy as np
 from pmml_worker.schema.elements import MathContext, MiningFunction, Target
 from pmml_worker.transform.column import Array, Column, Faults, cast_or_fault, constant
 from pmml_worker.transform.expressions import replace_missing
-from pmml_worker.transform.prediction import Prediction, TargetField, winner
+from pmml_worker.transform.prediction import NUMERIC_FUNCTIONS, Prediction, TargetField, winner
 
 
 def finish(
@@ -31,7 +31,7 @@ def finish(
     value = prediction.value
     if field.type is None or value.data_type == field.type.data_type:
         return prediction
-    if function == "regression" and field.type.data_type not in ("float", "double") and value.data_type != "string":
+    if function in NUMERIC_FUNCTIONS and field.type.data_type not in ("float", "double") and value.data_type != "string":
         return prediction
     typed = cast_or_fault(value, field.type.data_type, faults, field.name, "the predicted value")
     return replace(prediction, value=typed)
