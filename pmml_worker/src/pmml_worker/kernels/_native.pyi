@@ -1,6 +1,6 @@
 """Types of the extension module; what each function does is told where it is used."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,3 +67,48 @@ class Forest:
 
     def row_sums(self, values: Sequence[float], table: npt.NDArray[Any]) -> list[float]:
         """Rows of a table added up over the leaves of one row."""
+
+class Shape:
+    """A tree of records: which attributes of which elements are texts and numbers, by element."""
+
+    def __init__(
+        self,
+        record: tuple[str, list[str], list[str]],
+        entry: tuple[str, list[str], list[str]],
+        mark: tuple[str, list[str], list[str]],
+        choice: str,
+        choices: dict[str, int],
+        names: dict[str, int],
+        kinds: str,
+    ) -> None: ...
+
+class Texts:
+    """Distinct texts."""
+
+    def __init__(self) -> None: ...
+    @property
+    def list(self) -> list[str]: ...
+
+class Records:
+    """The records of one subtree, in the document's order."""
+
+    def __init__(self, shape: Shape, texts: Texts) -> None: ...
+    def mark(self, code: int) -> bool: ...
+    @property
+    def open(self) -> str: ...
+    @property
+    def position(self) -> int: ...
+    def columns(self) -> list[bytes]: ...
+
+class Reader:
+    """Tells a document's elements to handlers, piece by piece."""
+
+    def __init__(self) -> None: ...
+    def feed(
+        self,
+        piece: bytes,
+        is_last: bool,
+        start: Callable[[str, dict[str, str], int], Any],
+        end: Callable[[str | None], None],
+        refuse: Callable[[str, int], None],
+    ) -> None: ...

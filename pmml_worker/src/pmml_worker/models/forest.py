@@ -16,7 +16,6 @@ from pmml_worker.schema.elements import (
     False_,
     MathContext,
     MissingValueStrategy,
-    Node,
     NoTrueChildStrategy,
     Predicate,
     SimplePredicate,
@@ -57,61 +56,6 @@ class TreeOptions:
 
 
 # --- Tables of nodes -------------------------------------------------------------------------------------------------
-
-
-def node_table(root: Node) -> NodeTable:
-    """The nodes below and with a root as a table."""
-    texts: dict[str, int] = {}
-
-    def place(text: str | None) -> int:
-        return -1 if text is None else texts.setdefault(text, len(texts))
-
-    nodes: list[Node] = []
-    parents: list[int] = []
-    stack = [(root, -1)]
-    while stack:
-        node, parent = stack.pop()
-        stack.extend((child, len(nodes)) for child in reversed(node.nodes))
-        nodes.append(node)
-        parents.append(parent)
-    kinds, tested, values = [], [], []
-    others: dict[int, Predicate] = {}
-    for position, node in enumerate(nodes):
-        predicate = node.predicate
-        kind, field, value = Kind.OTHER, -1, -1
-        if isinstance(predicate, SimplePredicate):
-            kind, field, value = _KINDS[predicate.operator], place(predicate.field), place(predicate.value)
-        elif isinstance(predicate, True_ | False_):
-            kind = Kind.TRUE if isinstance(predicate, True_) else Kind.FALSE
-        else:
-            others[position] = predicate
-        kinds.append(kind)
-        tested.append(field)
-        values.append(value)
-    parts = [part for node in nodes for part in node.distribution]
-
-    def numbers(items: Sequence[float | None]) -> Floats:
-        return np.array([np.nan if item is None else item for item in items], np.float64)
-
-    return NodeTable(
-        line=np.array([node.line for node in nodes], np.int32),
-        parent=np.array(parents, np.int32),
-        id=np.array([place(node.id) for node in nodes], np.int32),
-        score=np.array([place(node.score) for node in nodes], np.int32),
-        default_child=np.array([place(node.default_child) for node in nodes], np.int32),
-        record_count=numbers([node.record_count for node in nodes]),
-        test=np.array(kinds, np.uint8),
-        field=np.array(tested, np.int32),
-        value=np.array(values, np.int32),
-        others=others,
-        distribution=np.cumsum([0, *(len(node.distribution) for node in nodes)]).astype(np.int32),
-        class_=np.array([place(part.value) for part in parts], np.int32),
-        class_count=numbers([part.record_count for part in parts]),
-        class_confidence=numbers([part.confidence for part in parts]),
-        class_probability=numbers([part.probability for part in parts]),
-        embedded={position: node.embedded[0] for position, node in enumerate(nodes) if node.embedded},
-        texts=tuple(texts),
-    )
 
 
 _TEXT_COLUMNS = ("id", "score", "default_child", "field", "value", "class_")

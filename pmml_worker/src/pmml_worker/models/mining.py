@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmml_worker.errors import SchemaError, ScoringError
-from pmml_worker.models.forest import Forest, TreeOptions, join, leaf_table, node_table
+from pmml_worker.models.forest import Forest, TreeOptions, join, leaf_table
 from pmml_worker.models.predicate import Test, compile_predicate
 from pmml_worker.models.tree import lost_default_child, tree_options
 from pmml_worker.schema.elements import (
@@ -682,7 +682,7 @@ def fuse(model: MiningModel, segmentation: Segmentation, environment: Environmen
         if not isinstance(tree, TreeModel) or not is_plain_tree(segment, tree):
             return None
         options.append(tree_options(tree))
-        tables.append(node_table(tree.node))
+        tables.append(tree.node)
         if options[-1].splits_rows or tables[-1].embedded:
             return None
         if (options[-1].is_classification, options[-1].context) != wanted:

@@ -16,7 +16,6 @@ from pmml_worker.models.forest import (
     leaf_table,
     next_siblings,
     node_name,
-    node_table,
     predicate_of,
 )
 from pmml_worker.models.kernel import Context
@@ -81,7 +80,7 @@ class TreeKernel:
         self.element = str(model)
         self.walker: _Walker | None = None
         environment = context.environment
-        nodes = node_table(model.node)
+        nodes = model.node
         if options.splits_rows:
             self.walker = _Walker(nodes, options, environment)
             return

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pmml_worker.errors import SchemaError
+from pmml_worker.schema.nodes import NodeTable
 
 DataType: TypeAlias = Literal[
     "string", "integer", "float", "double", "boolean", "date", "time", "dateTime", "timeSeconds",
@@ -713,20 +714,6 @@ class ScoreDistribution(Element):
     probability: float | None = None
 
 
-@element
-class Node(Element):
-    """A node of a decision tree."""
-
-    id: str | None = None
-    score: str | None = None
-    record_count: float | None = None
-    default_child: str | None = None
-    predicate: Predicate
-    distribution: tuple[ScoreDistribution, ...] = ()
-    nodes: tuple[Node, ...] = ()
-    embedded: tuple[DecisionTree | Regression, ...] = ()
-
-
 MissingValueStrategy: TypeAlias = Literal[
     "lastPrediction", "nullPrediction", "defaultChild", "weightedConfidence", "aggregateNodes", "none"
 ]
@@ -741,7 +728,7 @@ class TreeModel(ModelElement):
     missing_value_penalty: float = 1.0
     no_true_child_strategy: NoTrueChildStrategy = "returnNullPrediction"
     split_characteristic: Literal["binarySplit", "multiSplit"] = "multiSplit"
-    node: Node
+    node: NodeTable
 
 
 @element
@@ -823,7 +810,7 @@ class DecisionTree(Element):
     targets: Targets | None = None
     local_transformations: LocalTransformations | None = None
     result_fields: tuple[ResultField, ...] = ()
-    node: Node
+    node: NodeTable
 
 
 @element

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pmml_worker.errors import SchemaError
+from pmml_worker.kernels import _native
+
 if TYPE_CHECKING:
     from pmml_worker.schema.elements import DecisionTree, Predicate, Regression
+
+TAG = "Node"
+"""Name of the element that is a node."""
 
 
 class Test(IntEnum):
@@ -35,7 +41,8 @@ class NodeTable:
     """A tree's nodes in document order, the root first; so children come after their parent, in their order.
 
     Attributes:
-        texts: distinct texts; columns of texts hold indices into it, -1 where the attribute is absent.
+        texts: the document's distinct texts, the same list for all its trees; columns of texts hold indices into it, -1
+            where the attribute is absent.
         line: shape (nodes,), where each node's start tag stands.
         parent: shape (nodes,), index of the parent, -1 for the root.
         id, score, default_child: shape (nodes,), indices into `texts`.
@@ -66,3 +73,67 @@ class NodeTable:
     class_confidence: npt.NDArray[np.float64]
     class_probability: npt.NDArray[np.float64]
     embedded: Mapping[int, DecisionTree | Regression]
+
+
+_OTHERS = ("SimpleSetPredicate", "CompoundPredicate")
+_SHAPE = _native.Shape(
+    record=(TAG, ["id", "score", "defaultChild"], ["recordCount"]),
+    entry=("ScoreDistribution", ["value"], ["recordCount", "confidence", "probability"]),
+    mark=("SimplePredicate", ["field", "value"], []),
+    choice="operator",
+    choices={
+        "equal": Test.EQUAL, "notEqual": Test.NOT_EQUAL, "lessThan": Test.LESS_THAN,
+        "lessOrEqual": Test.LESS_OR_EQUAL, "greaterThan": Test.GREATER_THAN,
+        "greaterOrEqual": Test.GREATER_OR_EQUAL, "isMissing": Test.IS_MISSING,
+        "isNotMissing": Test.IS_NOT_MISSING,
+    },
+    names={"True": Test.TRUE, "False": Test.FALSE},
+    kinds=" or ".join(["SimplePredicate", *_OTHERS, "True", "False"]),
+)  # fmt: skip
+
+
+def told() -> dict[str, tuple[str, type[Any]]]:
+    """The elements in a node that are not recorded as columns, and where in a NodeTable they go."""
+    from pmml_worker.schema import elements
+
+    others = {tag: ("others", getattr(elements, tag)) for tag in _OTHERS}
+    return {**others, **{tag: ("embedded", getattr(elements, tag)) for tag in ("DecisionTree", "Regression")}}
+
+
+class Recorder:
+    """Makes a tree's NodeTable while its nodes are read."""
+
+    def __init__(self, texts: _native.Texts) -> None:
+        self.texts = texts
+        self.records = _native.Records(_SHAPE, texts)
+        self.others: dict[int, Predicate] = {}
+        self.embedded: dict[int, DecisionTree | Regression] = {}
+
+    def add(self, tag: str, element: Any) -> None:
+        """Add an element of the node that is open."""
+        position = self.records.position
+        if tag in _OTHERS:
+            is_first = self.records.mark(Test.OTHER)
+            self.others[position] = element
+        else:
+            is_first = position not in self.embedded
+            self.embedded[position] = element
+        if not is_first:
+            raise SchemaError(f"<{TAG}> has more than one of its kind: <{tag}>", element.line)
+
+    def table(self) -> NodeTable:
+        """The nodes, once all are read."""
+        columns = iter(self.records.columns())
+
+        def integers() -> npt.NDArray[np.int32]:
+            return np.frombuffer(next(columns), np.int32)
+
+        def numbers() -> npt.NDArray[np.float64]:
+            return np.frombuffer(next(columns), np.float64)
+
+        return NodeTable(
+            line=integers(), parent=integers(), test=np.frombuffer(next(columns), np.uint8), id=integers(),
+            score=integers(), default_child=integers(), record_count=numbers(), field=integers(), value=integers(),
+            distribution=integers(), class_=integers(), class_count=numbers(), class_confidence=numbers(),
+            class_probability=numbers(), others=self.others, embedded=self.embedded, texts=self.texts.list,
+        )  # fmt: skip

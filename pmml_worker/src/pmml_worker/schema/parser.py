@@ -1,14 +1,23 @@
 """A streaming parser: expat's events to the dataclasses of `elements`, whose types say what goes where."""
 
 import dataclasses
+import io
 import types
 import typing
-import xml.parsers.expat
 from collections.abc import Callable
 from typing import IO, Any
 
 from pmml_worker.errors import SchemaError
+from pmml_worker.kernels import _native
+from pmml_worker.schema import nodes
 from pmml_worker.schema.elements import PMML, UNSUPPORTED_MODELS, Element, ModelElement, Row
+from pmml_worker.schema.nodes import NodeTable
+
+_PIECE = 1 << 20
+"""Bytes of a document that are read together."""
+
+_DEEPEST = 200
+"""How deep elements may stand in one another, nodes of trees aside: what compiles and scores them goes as deep."""
 
 # They describe how a model was made, found or tested; no score depends on them.
 _DESCRIPTIVE = frozenset({
@@ -17,14 +26,24 @@ _DESCRIPTIVE = frozenset({
 })  # fmt: skip
 
 
+@dataclasses.dataclass(slots=True)
+class _Child:
+    """What a child element is to its parent: the field that it goes to, alone or with others."""
+
+    field: str
+    is_many: bool
+    cls: type[Any]
+    spec: "_Spec | None" = None
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Spec:
     """How to make one element class of what the document holds."""
 
-    cls: type[Element]
+    cls: type[Any]
     tag: str
-    attributes: dict[str, tuple[str, Callable[[str], Any]]]
-    children: dict[str, tuple[str, bool, type[Element]]]
+    attributes: dict[str, tuple[str, Callable[[str], Any] | None]]
+    children: dict[str, _Child]
     has_text: bool
     required: dict[str, str]
 
@@ -43,26 +62,32 @@ def _boolean(text: str) -> bool:
 
 
 def _number(text: str) -> float:
-    return float(text)
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("it is no number") from None
 
 
 def _integer(text: str) -> int:
-    number = float(text)
+    number = _number(text)
     if not number.is_integer():
         raise ValueError("it is not an integer")
     return int(number)
 
 
 def _choice(values: tuple[str, ...]) -> Callable[[str], str]:
+    known = {value: value for value in values}
+
     def convert(text: str) -> str:
-        if text not in values:
+        found = known.get(text)
+        if found is None:
             raise ValueError(f"it is none of {', '.join(values)}")
-        return text
+        return found
 
     return convert
 
 
-_CONVERTERS: dict[Any, Callable[[str], Any]] = {str: str, float: _number, int: _integer, bool: _boolean}
+_CONVERTERS: dict[Any, Callable[[str], Any] | None] = {str: None, float: _number, int: _integer, bool: _boolean}
 
 
 def _members(hint: Any) -> list[Any]:
@@ -74,10 +99,10 @@ def _members(hint: Any) -> list[Any]:
     return [] if hint is type(None) else [hint]
 
 
-_SPECS: dict[type[Element], _Spec] = {}
+_SPECS: dict[type[Any], _Spec] = {}
 
 
-def _spec(cls: type[Element]) -> _Spec:
+def _spec(cls: type[Any]) -> _Spec:
     """The specification of an element class, made when first asked for."""
     found = _SPECS.get(cls)
     if found is None:
@@ -85,10 +110,13 @@ def _spec(cls: type[Element]) -> _Spec:
     return found
 
 
-def _make_spec(cls: type[Element]) -> _Spec:
+def _make_spec(cls: type[Any]) -> _Spec:
+    if cls is NodeTable:
+        told = {tag: _Child(field, False, child) for tag, (field, child) in nodes.told().items()}
+        return _Spec(cls, nodes.TAG, {}, told, False, {})
     hints = typing.get_type_hints(cls)
-    attributes: dict[str, tuple[str, Callable[[str], Any]]] = {}
-    children: dict[str, tuple[str, bool, type[Element]]] = {}
+    attributes: dict[str, tuple[str, Callable[[str], Any] | None]] = {}
+    children: dict[str, _Child] = {}
     required: dict[str, str] = {}
     has_text = False
     for field in dataclasses.fields(cls):
@@ -100,11 +128,10 @@ def _make_spec(cls: type[Element]) -> _Spec:
             continue
         is_many = typing.get_origin(hint) is tuple
         members = _members(typing.get_args(hint)[0] if is_many else hint)
-        if isinstance(members[0], type) and issubclass(members[0], Element):
-            for member in members:
-                children[member.TAG or member.__name__] = (name, is_many, member)
-            what = " or ".join(member.TAG or member.__name__ for member in members)
-            what = f"element {what}"
+        if isinstance(members[0], type) and issubclass(members[0], Element | NodeTable):
+            tags = [_tag(member) for member in members]
+            children.update({tag: _Child(name, is_many, member) for tag, member in zip(tags, members, strict=True)})
+            what = f"element {' or '.join(tags)}"
         else:
             xml = field.metadata.get("xml", _camel(name))
             literals = [value for member in members for value in typing.get_args(member)]
@@ -112,125 +139,134 @@ def _make_spec(cls: type[Element]) -> _Spec:
             what = f"attribute {xml}"
         if field.default is dataclasses.MISSING:
             required[name] = what
-    return _Spec(cls, cls.TAG or cls.__name__, attributes, children, has_text, required)
+    return _Spec(cls, _tag(cls), attributes, children, has_text, required)
+
+
+def _tag(cls: type[Any]) -> str:
+    return nodes.TAG if cls is NodeTable else cls.TAG or cls.__name__
 
 
 class _Frame:
-    """An element that is open."""
+    """An element that is open; `nodes`, if it is a tree's root, is what the nodes below it are recorded in."""
 
-    __slots__ = ("line", "spec", "text", "values")
+    __slots__ = ("line", "nodes", "spec", "values")
 
     def __init__(self, spec: _Spec, line: int) -> None:
         self.spec = spec
         self.line = line
         self.values: dict[str, Any] = {"line": line}
-        self.text: list[str] = []
+        self.nodes: nodes.Recorder | None = None
 
 
 class _Builder:
-    """Handlers of expat's events, with the stack of open elements."""
+    """Handlers of the reader's events, with the stack of open elements."""
 
-    def __init__(self, parser: xml.parsers.expat.XMLParserType) -> None:
-        self.parser = parser
+    def __init__(self) -> None:
         self.stack: list[_Frame] = []
-        self.skipped = 0
-        self.cell: tuple[str, list[str]] | None = None
+        self.texts = _native.Texts()
+        self.cell: str | None = None
         self.document: PMML | None = None
-        parser.StartElementHandler = self.start
-        parser.EndElementHandler = self.end
-        parser.CharacterDataHandler = self.characters
-        parser.EntityDeclHandler = self.refuse_entity
-        parser.ExternalEntityRefHandler = self.refuse_entity
-        parser.SkippedEntityHandler = self.refuse_entity
 
-    def refuse_entity(self, *_: Any) -> int:
-        raise SchemaError("entity declarations and references are refused; write the text out", self.line())
-
-    def line(self) -> int:
-        return self.parser.CurrentLineNumber
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        if self.skipped:
-            self.skipped += 1
-            return
-        tag = name.rpartition(":")[2]
-        if not self.stack:
+    def start(self, tag: str, attributes: dict[str, str], line: int) -> Any:
+        """Open an element, and tell the reader what to do with it."""
+        stack = self.stack
+        if not stack:
             if tag != "PMML":
-                raise SchemaError(f"the document's root is <{name}>, not <PMML>", self.line())
+                raise SchemaError(f"the document's root is <{tag}>, not <PMML>", line)
             spec = _spec(PMML)
         else:
-            parent = self.stack[-1].spec
+            frame = stack[-1]
+            parent = frame.spec
             if parent.cls is Row:
                 if self.cell is not None:
-                    raise SchemaError(f"<{name}> inside a cell of an inline table", self.line())
-                self.cell = (tag, [])
-                return
+                    raise SchemaError(f"<{tag}> inside a cell of an inline table", line)
+                self.cell = tag
+                return True
+            if frame.nodes is not None:
+                parent = self._inside(frame.nodes)
             child = parent.children.get(tag)
             if child is None:
-                self.skip(tag, parent)
-                return
-            spec = _spec(child[2])
-        frame = _Frame(spec, self.parser.CurrentLineNumber)
+                self._skip(tag, parent, line)
+                return False
+            if len(stack) >= _DEEPEST:
+                raise SchemaError(f"<{tag}> stands too deep, in {_DEEPEST} elements", line)
+            if child.spec is None:
+                child.spec = _spec(child.cls)
+            spec = child.spec
+        frame = _Frame(spec, line)
+        stack.append(frame)
+        if spec.cls is NodeTable:
+            frame.nodes = nodes.Recorder(self.texts)
+            return frame.nodes.records
         values = frame.values
         specs = spec.attributes
         for xml_name, text in attributes.items():
             attribute = specs.get(xml_name)
             if attribute is not None:
+                name, convert = attribute
+                if convert is None:
+                    values[name] = text
+                    continue
                 try:
-                    values[attribute[0]] = attribute[1](text)
+                    values[name] = convert(text)
                 except ValueError as error:
-                    raise SchemaError(
-                        f'<{spec.tag}> attribute {xml_name} cannot be "{text}": {error}', frame.line
-                    ) from None
-        self.stack.append(frame)
+                    raise SchemaError(f'<{spec.tag}> attribute {xml_name} cannot be "{text}": {error}', line) from None
+        return True if spec.has_text else None
 
-    def skip(self, tag: str, parent: _Spec) -> None:
+    def _inside(self, recorder: nodes.Recorder) -> _Spec:
+        """The specification of the node, or the element in it, that is open."""
+        tag = recorder.records.open
+        return _spec(NodeTable) if tag == nodes.TAG else _Spec(NodeTable, tag, {}, {}, False, {})
+
+    def _skip(self, tag: str, parent: _Spec, line: int) -> None:
         """Leave an element and all below it out, if nothing depends on it."""
         if tag not in _DESCRIPTIVE:
             what = "model element" if tag in UNSUPPORTED_MODELS else "element"
-            raise SchemaError(f"{what} <{tag}> inside <{parent.tag}> is not supported", self.line())
-        self.skipped = 1
+            raise SchemaError(f"{what} <{tag}> inside <{parent.tag}> is not supported", line)
 
-    def characters(self, text: str) -> None:
-        if self.skipped:
-            return
+    def end(self, text: str | None) -> None:
+        """Close an element; its text is told if it was asked for."""
         if self.cell is not None:
-            self.cell[1].append(text)
-        elif self.stack and self.stack[-1].spec.has_text:
-            self.stack[-1].text.append(text)
-
-    def end(self, name: str) -> None:
-        if self.skipped:
-            self.skipped -= 1
-            return
-        if self.cell is not None:
-            self.stack[-1].values.setdefault("cells", {})[self.cell[0]] = "".join(self.cell[1])
+            self.stack[-1].values.setdefault("cells", {})[self.cell] = text
             self.cell = None
             return
         frame = self.stack.pop()
         spec, values = frame.spec, frame.values
-        if spec.has_text:
-            values["text"] = "".join(frame.text)
-        if spec.cls is Row:
-            values.setdefault("cells", {})
-        for key, what in spec.required.items():
-            if key not in values:
-                raise SchemaError(f"<{spec.tag}> lacks its {what}", frame.line)
-        for key, value in values.items():
-            if type(value) is list:
-                values[key] = tuple(value)
-        element = spec.cls(**values)
+        element: Any
+        if frame.nodes is not None:
+            element = frame.nodes.table()
+        else:
+            if text is not None:
+                values["text"] = text
+            elif spec.cls is Row:
+                values.setdefault("cells", {})
+            for key, what in spec.required.items():
+                if key not in values:
+                    raise SchemaError(f"<{spec.tag}> lacks its {what}", frame.line)
+            for key, value in values.items():
+                if type(value) is list:
+                    values[key] = tuple(value)
+            element = spec.cls(**values)
         if not self.stack:
-            self.document = typing.cast(PMML, element)
+            self.document = element
             return
         parent = self.stack[-1]
-        key, is_many, _ = parent.spec.children[spec.tag]
-        if is_many:
-            parent.values.setdefault(key, []).append(element)
-        elif key in parent.values:
-            raise SchemaError(f"<{parent.spec.tag}> has more than one {_camel(key)}; see <{spec.tag}>", frame.line)
+        if parent.nodes is not None:
+            parent.nodes.add(spec.tag, element)
+            return
+        child = parent.spec.children[spec.tag]
+        if child.is_many:
+            parent.values.setdefault(child.field, []).append(element)
+        elif child.field in parent.values:
+            raise SchemaError(
+                f"<{parent.spec.tag}> has more than one {_camel(child.field)}; see <{spec.tag}>", frame.line
+            )
         else:
-            parent.values[key] = element
+            parent.values[child.field] = element
+
+
+def _refuse(message: str, line: int) -> None:
+    raise SchemaError(message, line)
 
 
 def parse(source: bytes | IO[bytes]) -> PMML:
@@ -241,18 +277,18 @@ def parse(source: bytes | IO[bytes]) -> PMML:
 
     Raises:
         SchemaError: the document is not well-formed, declares or refers to entities, lacks what the standard
-            requires, or holds an element that is not supported; it names the element and the line.
+            requires, or holds an element that is not supported or stands too deep, a tag larger than 16 MiB or a text
+            longer than 256 MiB; it names the element and the line.
     """
-    parser = xml.parsers.expat.ParserCreate()
-    parser.buffer_text = True
-    builder = _Builder(parser)
-    try:
-        if isinstance(source, bytes):
-            parser.Parse(source, True)
-        else:
-            parser.ParseFile(source)
-    except xml.parsers.expat.ExpatError as error:
-        raise SchemaError(f"not well-formed: {xml.parsers.expat.ErrorString(error.code)}", error.lineno) from None
-    if builder.document is None:  # expat accepts no document without a root; mypy cannot know.
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    reader = _native.Reader()
+    builder = _Builder()
+    piece = b""
+    while True:
+        piece = file.read(_PIECE)
+        reader.feed(piece, not piece, builder.start, builder.end, _refuse)
+        if not piece:
+            break
+    if builder.document is None:  # A document without a root is not well-formed; mypy cannot know.
         raise SchemaError("the document is empty")
     return builder.document
