@@ -10,7 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from pmml_worker.schema.elements import DataType
-from pmml_worker.transform.values import DTYPES, NUMERIC, Scalar, format_value, is_temporal, parse, storage
+from pmml_worker.transform.values import (
+    DAY,
+    DTYPES,
+    MICROSECONDS,
+    Scalar,
+    counts,
+    epoch_days,
+    format_value,
+    is_temporal,
+    parse,
+    storage,
+)
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -21,12 +32,16 @@ Array: TypeAlias = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why rows have no value: the parts of a ScoringError that do not depend on the row."""
+    """Why rows have no value: the parts of a ScoringError that do not depend on the row.
+
+    `invalid` tells the invalid result of a function, which `invalidValueTreatment` of its Apply may avert.
+    """
 
     message: str
     field: str | None = None
     value: Any = None
     element: str | None = None
+    invalid: bool = False
 
 
 @dataclass(slots=True)
@@ -98,7 +113,7 @@ class Column:
         return table[codes]
 
     def floats(self) -> Floats:
-        """The values as doubles, NaN where missing.
+        """The values as doubles, NaN where missing; times, and dates with times, in seconds.
 
         Raises:
             TypeError: the column is of text; cast it first.
@@ -106,6 +121,8 @@ class Column:
         if self.categories is not None:
             raise TypeError("a column of text has no numbers")
         values = self.values.astype(np.float64)
+        if self.data_type in ("time", "dateTime"):
+            values /= MICROSECONDS
         if self.missing is not None:
             values[self.missing] = np.nan
         return values
@@ -205,7 +222,9 @@ def to_text(column: Column) -> Column:
 def try_cast(column: Column, data_type: DataType) -> tuple[Column, Bools | None]:
     """Change a column's type; also tell the rows, other than missing ones, whose value is none of the new type.
 
-    Numbers become integers only if they are whole; booleans become 0 and 1; texts are read, values are written.
+    Numbers become integers only if they are whole; booleans become 0 and 1; texts are read, values are written. Dates
+    and times become one another where the other has all parts but the time of day, which is midnight then; they are
+    numbers only as types that count days or seconds.
     """
     if column.data_type == data_type:
         return column, None
@@ -226,9 +245,13 @@ def try_cast(column: Column, data_type: DataType) -> tuple[Column, Bools | None]
         result = replace(column, data_type=data_type, values=table[column.values], categories=None)
         return result, (rows if rows.any() else None)
     values = column.values
-    allowed = column.data_type in NUMERIC or column.data_type == "boolean" or is_temporal(column.data_type)
-    if not allowed:
-        return column, np.ones(len(column), np.bool_)
+    if is_temporal(column.data_type) and is_temporal(data_type):
+        converted = _convert(values, column.data_type, data_type)
+        if converted is not None:
+            return replace(column, data_type=data_type, values=converted), None
+    timeless = [kind for kind in (column.data_type, data_type) if is_temporal(kind)]
+    if any(not counts(kind) for kind in timeless) or len(timeless) == 2:
+        return replace(column, data_type=data_type, values=np.zeros(len(column), target)), ~column.is_missing()
     if data_type in ("float", "double"):
         return replace(column, data_type=data_type, values=values.astype(target)), None
     if values.dtype.kind == "f":
@@ -244,6 +267,31 @@ def try_cast(column: Column, data_type: DataType) -> tuple[Column, Bools | None]
         rows = (values != 0) & (values != 1)
         return replace(column, data_type=data_type, values=values != 0), (rows if rows.any() else None)
     return replace(column, data_type=data_type, values=values.astype(target)), None
+
+
+def _convert(values: Array, source: DataType, target: DataType) -> Array | None:
+    """Values of one temporal type as another's; None if they lack what the other has."""
+    if source == "timeSeconds" or source == "time":
+        micros = values * MICROSECONDS if source == "timeSeconds" else values
+        return {"time": micros % (DAY * MICROSECONDS), "timeSeconds": micros // MICROSECONDS}.get(target)
+    if source.startswith("dateTime"):
+        seconds = values // MICROSECONDS if source == "dateTime" else values + epoch_days(source) * DAY
+        micros = values if source == "dateTime" else seconds * MICROSECONDS
+    else:
+        seconds = (values if source == "date" else values + epoch_days(source)) * DAY
+        micros = seconds * MICROSECONDS
+    match target:
+        case "date":
+            return seconds // DAY
+        case "dateTime":
+            return micros
+        case "time" | "timeSeconds":
+            if not source.startswith("dateTime"):
+                return None
+            return micros % (DAY * MICROSECONDS) if target == "time" else seconds % DAY
+    if target.startswith("dateDays"):
+        return seconds // DAY - epoch_days(target)
+    return seconds - epoch_days(target) * DAY
 
 
 def cast_or_fault(column: Column, data_type: DataType, faults: Faults, field: str | None, element: str) -> Column:

@@ -24,6 +24,7 @@ from pmml_worker.schema.elements import (
 from pmml_worker.transform import functions
 from pmml_worker.transform.column import (
     Bools,
+    Codes,
     Column,
     Fault,
     Floats,
@@ -111,15 +112,15 @@ def _field_ref(ref: FieldRef, environment: Environment) -> Evaluate:
     return evaluate
 
 
+_INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
+_REAL = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*|-?INF|NaN")
+
+
 def constant_type(text: str) -> DataType:
     """The type of a constant that declares none: integer, double or string, the first that its text is one of."""
-    for data_type in ("integer", "double"):
-        try:
-            parse(text, data_type)
-        except ValueError:
-            continue
-        return data_type if data_type == "double" or "." not in text else "double"
-    return "string"
+    if _INTEGER.fullmatch(text):
+        return "integer"
+    return "double" if _REAL.fullmatch(text) else "string"
 
 
 def _constant(element: Constant) -> Evaluate:
@@ -210,7 +211,7 @@ def _discretize(element: Discretize, environment: Environment) -> Evaluate:
         source = cast_or_fault(scope.column(element.field), "double", scope.faults, element.field, str(element))
         numbers = source.floats()
         index = np.full(scope.rows, len(values))
-        for position in range(len(values) - 1, -1, -1):
+        for position in range(len(values)):
             index[interval_contains(element.bins[position].interval, numbers)] = position
         index[source.is_missing()] = len(values) + 1
         return _pick(table, index.astype(np.int64), data_type).with_fault(source.fault)
@@ -286,13 +287,15 @@ def _apply(element: Apply, environment: Environment) -> Evaluate:
     arguments = [compile_expression(argument, environment) for argument in element.arguments]
     call = _function(element, environment)
     if_missing, default = element.map_missing_to, element.default_value
+    treatment = element.invalid_value_treatment
 
     def evaluate(scope: Scope) -> Column:
         columns = [argument(scope) for argument in arguments]
         result = call(columns, scope)
-        if element.invalid_value_treatment == "asMissing" and result.fault is not None:
-            own = (result.fault != 0) & ~_faulty(columns, scope.rows)
-            result = replace(result, fault=np.where(own, 0, result.fault).astype(np.int32)).with_missing(own)
+        if treatment != "returnInvalid" and result.fault is not None:
+            own = _invalid(result.fault, scope) & ~_faulty(columns, scope.rows)
+            result = replace(result, fault=np.where(own, 0, result.fault).astype(np.int32))
+            result = result.with_missing(own) if treatment == "asMissing" else result
         if default is not None:
             result = replace_missing(result, _like(default, result, scope, element))
         if if_missing is not None:
@@ -332,6 +335,12 @@ def _text_index(element: TextIndex, environment: Environment) -> Evaluate:
     return evaluate
 
 
+def _invalid(fault: Codes, scope: Scope) -> Bools:
+    """Where a fault is that a function's result is invalid."""
+    codes = [code for code in np.unique(fault).tolist() if code and scope.faults[code].invalid]
+    return np.isin(fault, codes)
+
+
 def _faulty(columns: Sequence[Column], rows: int) -> Bools:
     fault = fault_of(columns)
     return np.zeros(rows, np.bool_) if fault is None else fault != 0
@@ -347,14 +356,26 @@ def _function(element: Apply, environment: Environment) -> functions.Call:
     defined = environment.functions.get(element.function)
     if defined is not None:
         return _defined(defined, element, environment)
-    builtin = functions.BUILT_IN.get(element.function)
+    builtin = functions.find(element.function)
     if builtin is None:
         raise SchemaError(f'function "{element.function}" is not defined', element.line)
     count = len(element.arguments)
     if not builtin.least <= count <= builtin.most:
         raise SchemaError(f'function "{element.function}" does not take {count} arguments', element.line)
+    order = _order(element, environment)
+    if order:
+        body = functions.comparison(functions.ORDERINGS[element.function], order)
+        builtin = replace(builtin, body=body)
     name, where = element.function, str(element)
     return lambda columns, scope: builtin.call(columns, functions.Site(name, where, scope.rows, scope.faults))
+
+
+def _order(element: Apply, environment: Environment) -> tuple[str, ...]:
+    """The order of the values that a comparison by size compares, if one of them is an ordinal field's."""
+    if element.function not in functions.ORDERINGS:
+        return ()
+    fields = [argument.field for argument in element.arguments if isinstance(argument, FieldRef)]
+    return next((known.order for name in fields if (known := environment.find(name)) is not None and known.order), ())
 
 
 def _defined(function: DefineFunction, element: Apply, environment: Environment) -> functions.Call:

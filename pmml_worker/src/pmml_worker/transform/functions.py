@@ -2,7 +2,11 @@
 
 What becomes of missing arguments: arithmetic results are missing; aggregates, `concat` and the sets of `isIn` leave
 missing arguments out; tests of presence and the branches of `if` take them as they are; any other function calls them
-an error, which `mapMissingTo` averts. A result that is no number, as the root of -1, is an error too.
+an error, which `mapMissingTo` averts. A result that is no number, as the root of -1, is invalid: an error too, unless
+`invalidValueTreatment` says otherwise. So is the division of an integer by zero and an integer beyond 64 bits.
+
+Aggregates and arithmetic keep the widest type of their arguments, so that of floats computes in single precision; other
+functions of real numbers give doubles.
 """
 
 import datetime
@@ -31,7 +35,8 @@ from pmml_worker.transform.column import (
     select,
     to_text,
 )
-from pmml_worker.transform.values import NUMERIC, is_temporal
+from pmml_worker.transform.regex import regex, replacement
+from pmml_worker.transform.values import DAY, MICROSECONDS, NUMERIC, is_temporal
 
 if TYPE_CHECKING:
     from pmml_worker.transform.scope import Scope
@@ -46,9 +51,9 @@ class Site:
     rows: int
     faults: Faults
 
-    def fault(self, rows: Bools, message: str) -> "np.typing.NDArray[np.int32]":
-        """Fault codes that say `message` at some rows."""
-        code = self.faults.add(Fault(f'function "{self.function}" {message}', None, None, self.element))
+    def fault(self, rows: Bools, message: str, invalid: bool = False) -> "np.typing.NDArray[np.int32]":
+        """Fault codes that say `message` at some rows; `invalid`: that the function's result is an invalid value."""
+        code = self.faults.add(Fault(f'function "{self.function}" {message}', None, None, self.element, invalid))
         return np.where(rows, code, 0).astype(np.int32)
 
 
@@ -86,11 +91,11 @@ _ANY = 1 << 30
 
 
 def _numeric(column: Column, site: Site) -> Column:
-    """A column of numbers: dates and booleans count as the numbers they are held by, texts are read."""
+    """A column of numbers: booleans count as 0 and 1, counted days and seconds as their number, texts are read."""
     if column.data_type in NUMERIC:
         return column
     if is_temporal(column.data_type):
-        return replace(column, data_type="integer")
+        return cast_or_fault(column, "integer", site.faults, None, site.element)
     return cast_or_fault(column, "double", site.faults, None, site.element)
 
 
@@ -113,11 +118,29 @@ def _arithmetic(function: Callable[..., Array]) -> Body:
     def call(columns: Sequence[Column], site: Site) -> Column:
         numbers = [_numeric(column, site) for column in columns]
         data_type = _common(numbers)
+        arrays = _arrays(numbers, data_type)
         with np.errstate(all="ignore"):
-            values = function(*_arrays(numbers, data_type))
-        return _valid(Column(data_type, values, missing_of(columns), fault=fault_of(numbers)), site)
+            values = function(*arrays)
+            result = _valid(Column(data_type, values, missing_of(columns), fault=fault_of(numbers)), site)
+            return result if data_type != "integer" else _exact(result, lambda: function(*_doubles(arrays)), site)
 
     return call
+
+
+_SAFE = 2.0**62
+"""Integers of less than this size add up without leaving 64 bits, and doubles tell that they are."""
+
+
+def _doubles(arrays: Sequence[Array]) -> list[Array]:
+    return [array.astype(np.float64) for array in arrays]
+
+
+def _exact(column: Column, estimate: Callable[[], Array], site: Site) -> Column:
+    """An integer result whose rows are faulty where 64 bits do not hold it; `estimate` computes it in doubles."""
+    beyond = np.abs(estimate()) >= 2 * _SAFE
+    if column.missing is not None:
+        beyond &= ~column.missing
+    return column.with_fault(site.fault(beyond, "has a result beyond 64 bits", True)) if beyond.any() else column
 
 
 def _divide(columns: Sequence[Column], site: Site) -> Column:
@@ -135,7 +158,7 @@ def _divide(columns: Sequence[Column], site: Site) -> Column:
     divisor = np.where(right == 0, 1, right)
     values = np.where((left < 0) ^ (divisor < 0), -(np.abs(left) // np.abs(divisor)), left // divisor)
     column = Column(data_type, values, missing, fault=fault)
-    return column.with_fault(site.fault(zero, "divides an integer by zero")) if zero.any() else column
+    return column.with_fault(site.fault(zero, "divides an integer by zero", True)) if zero.any() else column
 
 
 def _valid(column: Column, site: Site) -> Column:
@@ -145,17 +168,40 @@ def _valid(column: Column, site: Site) -> Column:
     bad = np.isnan(column.values)
     if column.missing is not None:
         bad &= ~column.missing
-    return column.with_fault(site.fault(bad, "has no result for these values")) if bad.any() else column
+    return column.with_fault(site.fault(bad, "has no result for these values", True)) if bad.any() else column
 
 
-def _pow(left: Array, right: Array) -> Array:
-    return exactly(np.power)(left, right)
+def _pow(columns: Sequence[Column], site: Site) -> Column:
+    """A power; of integers an integer, which negative exponents do not give."""
+    result = _arithmetic(_power)(columns, site)
+    if result.data_type != "integer":
+        return result
+    negative = _numeric(columns[1], site).values < 0
+    if result.missing is not None:
+        negative &= ~result.missing
+    if not negative.any():
+        return result
+    return result.with_fault(site.fault(negative, "takes no negative exponent of an integer; write it as a double"))
 
 
-def _modulo(left: Array, right: Array) -> Array:
+def _power(left: Array, right: Array) -> Array:
+    result: Array = np.power(left, np.maximum(right, 0)) if left.dtype.kind == "i" else exactly(np.power)(left, right)
+    return result
+
+
+def _modulo(columns: Sequence[Column], site: Site) -> Column:
     """x - floor(x / y) * y; the sign is the divisor's."""
-    safe = np.where(right == 0, 1, right) if left.dtype.kind == "i" else right
-    result: Array = np.mod(left, safe)
+    result = _arithmetic(_remainder)(columns, site)
+    if result.data_type != "integer":
+        return result
+    zero = _numeric(columns[1], site).values == 0
+    if result.missing is not None:
+        zero &= ~result.missing
+    return result.with_fault(site.fault(zero, "divides an integer by zero", True)) if zero.any() else result
+
+
+def _remainder(left: Array, right: Array) -> Array:
+    result: Array = np.mod(left, np.where(right == 0, 1, right) if left.dtype.kind == "i" else right)
     return result
 
 
@@ -164,11 +210,9 @@ def _real(function: Callable[..., Array]) -> Body:
 
     def call(columns: Sequence[Column], site: Site) -> Column:
         numbers = [_numeric(column, site) for column in columns]
-        data_type: DataType = "float" if _common(numbers) == "float" else "double"
         with np.errstate(all="ignore"):
-            values = function(*(number.values.astype(np.float64) for number in numbers))
-        missing = missing_of(columns)
-        return _valid(Column(data_type, values.astype(_DTYPES[data_type]), missing, fault=fault_of(numbers)), site)
+            values = function(*_doubles([number.values for number in numbers]))
+        return _valid(Column("double", values, missing_of(columns), fault=fault_of(numbers)), site)
 
     return call
 
@@ -216,7 +260,9 @@ def _rounding(function: Callable[[Array], Array], data_type: DataType | None = "
 
 
 def _round_half_up(values: Array) -> Array:
-    result: Array = np.floor(values + values.dtype.type(0.5))
+    # Adding 0.5 first would round the largest number below it up to 1.
+    lower: Array = np.floor(values)
+    result: Array = lower + (values - lower >= 0.5)
     return result
 
 
@@ -231,10 +277,14 @@ def _aggregate(function: Callable[[Array, Bools], Array], result_type: DataType 
         data_type = _common(numbers)
         present = ~np.stack([column.is_missing() for column in columns])
         working: DataType = result_type if result_type and data_type == "integer" else data_type
-        with np.errstate(all="ignore"):
-            values = function(np.stack(_arrays(numbers, working)), present)
+        table = np.stack(_arrays(numbers, working))
         missing = np.asarray(~present.any(axis=0))
-        return Column(working, values, missing if missing.any() else None, fault=fault_of(numbers))
+        with np.errstate(all="ignore"):
+            values = function(table, present)
+            result = Column(working, values, missing if missing.any() else None, fault=fault_of(numbers))
+            if working != "integer":
+                return result
+            return _exact(result, lambda: function(table.astype(np.float64), present), site)
 
     return call
 
@@ -277,24 +327,59 @@ def _extreme(function: Callable[..., Array], empty: float) -> Callable[[Array, B
 # --- Comparison and logic --------------------------------------------------------------------------------------------
 
 
-def comparable(left: Column, right: Column, site: Site) -> tuple[Array, Array, Column, Column]:
-    """Arrays whose order and equality are those of the columns' values."""
-    if left.categories is not None and right.categories is not None:
-        texts = sorted({*left.categories, *right.categories})
-        rank = {text: position for position, text in enumerate(texts)}
-        ranked = [np.array([rank[text] for text in column.categories or ()], np.int64) for column in (left, right)]
-        return ranked[0][left.values], ranked[1][right.values], left, right
-    if left.categories is not None:
-        left = cast_or_fault(left, right.data_type, site.faults, None, site.element)
-    elif right.categories is not None:
-        right = cast_or_fault(right, left.data_type, site.faults, None, site.element)
-    return left.values, right.values, left, right
+def _same_type(left: Column, right: Column, site: Site) -> tuple[Column, Column]:
+    """Two columns as of one type, which is the left one's."""
+    if left.data_type == right.data_type or (left.data_type in NUMERIC and right.data_type in NUMERIC):
+        if left.data_type == "float" and right.data_type == "double":
+            # A constant such as 0.1 means the nearest float.
+            right = cast_or_fault(right, "float", site.faults, None, site.element)
+        return left, right
+    if left.data_type == "boolean" and right.data_type in NUMERIC:
+        return left, right
+    return left, cast_or_fault(right, left.data_type, site.faults, None, site.element)
 
 
-def _comparison(function: Callable[[Array, Array], Array]) -> Body:
+def _equality(function: Callable[[Array, Array], Array]) -> Body:
     def call(columns: Sequence[Column], site: Site) -> Column:
-        one, two, left, right = comparable(columns[0], columns[1], site)
-        return Column("boolean", function(one, two), missing_of(columns), fault=fault_of((left, right)))
+        left, right = _same_type(columns[0], columns[1], site)
+        values = function(*_ranked(left, right, ()))
+        return Column("boolean", values, missing_of(columns), fault=fault_of((left, right)))
+
+    return call
+
+
+def _ranked(left: Column, right: Column, order: Sequence[str]) -> tuple[Array, Array]:
+    """Arrays whose order and equality are those of two columns' values: of texts, one given or the alphabet's."""
+    if left.categories is None or right.categories is None:
+        return left.values, right.values
+    rank = {text: position for position, text in enumerate(order)}
+    for text in sorted({*left.categories, *right.categories}.difference(rank)):
+        rank[text] = len(rank)
+    one, two = (np.array([rank[text] for text in column.categories or ()], np.int64) for column in (left, right))
+    return one[left.values], two[right.values]
+
+
+def comparison(function: Callable[[Array, Array], Array], order: Sequence[str] = ()) -> Body:
+    """A comparison by size; `order` lists the values of an ordinal argument, the least first."""
+    known = frozenset(order)
+
+    def call(columns: Sequence[Column], site: Site) -> Column:
+        left, right = columns
+        if order:
+            left, right = to_text(left), to_text(right)
+        elif "integer" in (left.data_type, right.data_type):
+            left, right = (_numeric(column, site) for column in columns)  # A text may be a fraction.
+        elif left.categories is not None:
+            left = cast_or_fault(left, right.data_type, site.faults, None, site.element)
+        left, right = _same_type(left, right, site)
+        result = Column(
+            "boolean", function(*_ranked(left, right, order)), missing_of(columns), fault=fault_of((left, right))
+        )
+        strange = np.zeros(site.rows, np.bool_)
+        for column in (left, right) if order else ():
+            odd = np.array([text not in known for text in column.categories or ()], np.bool_)
+            strange |= odd[column.values] & ~column.is_missing()
+        return result.with_fault(site.fault(strange, "compares a value that has no place")) if strange.any() else result
 
     return call
 
@@ -304,7 +389,8 @@ def _is_in(negated: bool) -> Body:
         found = np.zeros(site.rows, np.bool_)
         used = [columns[0]]
         for other in columns[1:]:
-            one, two, left, right = comparable(columns[0], other, site)
+            left, right = _same_type(columns[0], other, site)
+            one, two = _ranked(left, right, ())
             found |= (one == two) & ~other.is_missing()
             used += [left, right]
         found &= ~columns[0].is_missing()
@@ -370,6 +456,9 @@ def _absent(column: Column) -> Column:
 # --- Texts -----------------------------------------------------------------------------------------------------------
 
 
+_BLANKS = "".join(map(chr, range(33)))
+
+
 def _on_text(function: Callable[[str], str]) -> Body:
     def call(columns: Sequence[Column], site: Site) -> Column:
         text = map_categories(to_text(columns[0]), function)
@@ -415,45 +504,44 @@ def _concat(columns: Sequence[Column], site: Site) -> Column:
 
 
 def _substring(text: str, position: str, length: str) -> str | None:
-    start, count = int(float(position)), int(float(length))
-    return None if start < 1 or count < 0 else text[start - 1 : start - 1 + count]
-
-
-def regex(pattern: str) -> re.Pattern[str]:
-    """Compile a regular expression of the Perl kind that the standard asks for (BuiltinFunctions, "matches")."""
-    return re.compile(re.sub(r"\\p\{(Punct|IsPunct)\}", r"[!-/:-@\\[-`{-~]", pattern))
-
-
-def perl_replacement(text: str) -> str:
-    """Perl's `$1` to Python's `\\g<1>`."""
-    return re.sub(r"\$(\d+)", r"\\g<\1>", text.replace("\\", "\\\\"))
+    start, count = float(position), float(length)
+    if start < 1 or count < 0 or not (start.is_integer() and count.is_integer()):
+        return None
+    return text[int(start) - 1 : int(start) - 1 + int(count)]
 
 
 def _matches(text: str, pattern: str) -> bool:
     return regex(pattern).search(text) is not None
 
 
-def _replace(text: str, pattern: str, replacement: str) -> str:
-    return regex(pattern).sub(perl_replacement(replacement), text)
+def _replace(text: str, pattern: str, into: str) -> str:
+    compiled = regex(pattern)
+    return compiled.sub(replacement(compiled, into), text)
+
+
+_WHOLE = re.compile(r"%[-+ 0#]*\d*[dioxX]")
 
 
 def _format_number(value: str, pattern: str) -> str | None:
     """`formatNumber` takes the patterns of C's printf."""
+    number = float(value)
+    arguments: Any = number
+    if _WHOLE.search(pattern):
+        if not number.is_integer():
+            return None
+        arguments = int(number)
+    elif "%" not in pattern.replace("%%", ""):
+        arguments = ()
     try:
-        number = float(value)
-        return pattern % (int(number) if re.search(r"%[-+ 0#]*\d*[di]", pattern) else number)
+        return str(pattern % arguments)
     except TypeError:
         return None
 
 
 # --- Dates and times -------------------------------------------------------------------------------------------------
 
-_SECONDS = 86400
-
 
 def _as_days(column: Column, site: Site) -> Column:
-    if column.data_type == "dateTime":
-        return replace(column, data_type="date", values=column.values // _SECONDS)
     return cast_or_fault(column, "date", site.faults, None, site.element)
 
 
@@ -470,35 +558,34 @@ def _days_since_year(columns: Sequence[Column], site: Site) -> Column:
 
 
 def _seconds_since_year(columns: Sequence[Column], site: Site) -> Column:
-    stamp = columns[0]
-    if stamp.data_type == "date":
-        stamp = replace(stamp, data_type="dateTime", values=stamp.values * _SECONDS)
-    stamp = cast_or_fault(stamp, "dateTime", site.faults, None, site.element)
-    values = stamp.values - _year_start(columns, site) * _SECONDS
+    stamp = cast_or_fault(columns[0], "dateTime", site.faults, None, site.element)
+    values = stamp.values // MICROSECONDS - _year_start(columns, site) * DAY
     return Column("integer", values, missing_of(columns), fault=fault_of((stamp, columns[1])))
 
 
 def _seconds_since_midnight(columns: Sequence[Column], site: Site) -> Column:
-    time = columns[0]
-    if time.data_type == "dateTime":
-        time = replace(time, data_type="time", values=time.values % _SECONDS)
-    time = cast_or_fault(time, "time", site.faults, None, site.element)
-    return Column("integer", time.values, time.missing, fault=time.fault)
+    time = cast_or_fault(columns[0], "time", site.faults, None, site.element)
+    return Column("integer", time.values // MICROSECONDS, time.missing, fault=time.fault)
 
 
 def _format_datetime(columns: Sequence[Column], site: Site) -> Column:
     """`formatDatetime` takes the patterns of C's strftime."""
     stamp = columns[0]
+    if stamp.data_type != "time":
+        stamp = cast_or_fault(stamp, "dateTime", site.faults, None, site.element)
     patterns = columns[1].texts()
-    scale = {"date": _SECONDS, "dateTime": 1, "time": 1}.get(stamp.data_type)
-    if scale is None:
-        stamp, scale = cast_or_fault(stamp, "dateTime", site.faults, None, site.element), 1
     start = datetime.datetime(1970, 1, 1)
-    texts = [
-        (start + datetime.timedelta(seconds=int(value) * scale)).strftime(pattern)
-        for value, pattern in zip(stamp.values, patterns, strict=True)
-    ]
-    return replace(from_texts(texts), missing=missing_of(columns), fault=fault_of((stamp, columns[1])))
+    texts: list[str | None] = []
+    for value, pattern in zip(stamp.values.tolist(), patterns, strict=True):
+        try:
+            texts.append((start + datetime.timedelta(microseconds=value)).strftime(pattern))
+        except (OverflowError, ValueError):
+            texts.append(None)
+    result = replace(from_texts(texts), fault=fault_of((stamp, columns[1])))
+    failed = result.is_missing()
+    if failed.any():
+        result = result.with_fault(site.fault(failed, "cannot be computed of these values"))
+    return replace(result, missing=missing_of(columns))
 
 
 def _threshold(left: Array, right: Array) -> Array:
@@ -506,7 +593,21 @@ def _threshold(left: Array, right: Array) -> Array:
 
 
 _STANDARD = statistics.NormalDist()
-_CDF = _each(lambda x: 0.5 * math.erfc(-x / math.sqrt(2.0)))
+
+
+def _normal_cdf(x: float, mean: float = 0.0, deviation: float = 1.0) -> float:
+    if deviation <= 0:
+        raise ValueError("a deviation is positive")
+    return 0.5 * math.erfc((mean - x) / (deviation * math.sqrt(2.0)))
+
+
+def _normal_idf(p: float, mean: float = 0.0, deviation: float = 1.0) -> float:
+    if p in (0.0, 1.0) and deviation > 0:
+        return math.inf if p else -math.inf
+    return statistics.NormalDist(mean, deviation).inv_cdf(p)
+
+
+_CDF = _each(_normal_cdf)
 
 
 def normal_cdf(values: Array) -> Array:
@@ -530,6 +631,14 @@ def _normal(function: Callable[..., float], extra: int) -> BuiltIn:
     return BuiltIn(_real(_each(function)), 1 + extra, 1 + extra)
 
 
+ORDERINGS: dict[str, Callable[[Array, Array], Array]] = {
+    "lessThan": np.less,
+    "lessOrEqual": np.less_equal,
+    "greaterThan": np.greater,
+    "greaterOrEqual": np.greater_equal,
+}
+"""The comparisons by size."""
+
 BUILT_IN: dict[str, BuiltIn] = {
     "+": _lenient(_arithmetic(np.add), 2, 2),
     "-": _lenient(_arithmetic(np.subtract), 2, 2),
@@ -548,9 +657,9 @@ BUILT_IN: dict[str, BuiltIn] = {
     "abs": _one(_arithmetic(np.abs)),
     "exp": _one(_real(exactly(np.exp))),
     "expm1": _one(_real(exactly(np.expm1))),
-    "pow": _two(_arithmetic(_pow)),
+    "pow": _two(_pow),
     "hypot": _two(_real(np.hypot)),
-    "modulo": _lenient(_arithmetic(_modulo), 2, 2),
+    "modulo": _lenient(_modulo, 2, 2),
     "threshold": _two(_arithmetic(_threshold)),
     "floor": _one(_rounding(np.floor)),
     "ceil": _one(_rounding(np.ceil)),
@@ -564,24 +673,22 @@ BUILT_IN: dict[str, BuiltIn] = {
     "cosh": _one(_real(exactly(np.cosh))),
     "tan": _one(_real(exactly(np.tan))),
     "atan": _one(_real(exactly(np.arctan))),
+    "atan2": _two(_real(exactly(np.arctan2))),
     "tanh": _one(_real(exactly(np.tanh))),
     "erf": _normal(math.erf, 0),
-    "normalCDF": _normal(lambda x, mean, deviation: statistics.NormalDist(mean, deviation).cdf(x), 2),
+    "normalCDF": _normal(_normal_cdf, 2),
     "normalPDF": _normal(lambda x, mean, deviation: statistics.NormalDist(mean, deviation).pdf(x), 2),
-    "normalIDF": _normal(lambda p, mean, deviation: statistics.NormalDist(mean, deviation).inv_cdf(p), 2),
+    "normalIDF": _normal(_normal_idf, 2),
     "stdNormalCDF": _one(_real(normal_cdf)),
     "stdNormalPDF": _normal(_STANDARD.pdf, 0),
-    "stdNormalIDF": _normal(_STANDARD.inv_cdf, 0),
+    "stdNormalIDF": _normal(_normal_idf, 0),
     "isMissing": _lenient(_is_missing(False), 1, 1),
     "isNotMissing": _lenient(_is_missing(True), 1, 1),
     "isValid": _lenient(_is_valid(False), 1, 1),
     "isNotValid": _lenient(_is_valid(True), 1, 1),
-    "equal": _two(_comparison(np.equal)),
-    "notEqual": _two(_comparison(np.not_equal)),
-    "lessThan": _two(_comparison(np.less)),
-    "lessOrEqual": _two(_comparison(np.less_equal)),
-    "greaterThan": _two(_comparison(np.greater)),
-    "greaterOrEqual": _two(_comparison(np.greater_equal)),
+    "equal": _two(_equality(np.equal)),
+    "notEqual": _two(_equality(np.not_equal)),
+    **{name: _two(comparison(function)) for name, function in ORDERINGS.items()},
     "and": BuiltIn(_logical(np.logical_and), 2, _ANY),
     "or": BuiltIn(_logical(np.logical_or), 2, _ANY),
     "not": _one(_not),
@@ -590,7 +697,7 @@ BUILT_IN: dict[str, BuiltIn] = {
     "if": _lenient(_if, 2, 3),
     "uppercase": _one(_on_text(str.upper)),
     "lowercase": _one(_on_text(str.lower)),
-    "trimBlanks": _one(_on_text(str.strip)),
+    "trimBlanks": _one(_on_text(lambda text: text.strip(_BLANKS))),
     "stringLength": _one(_on_texts(len, "integer")),
     "substring": BuiltIn(_on_texts(_substring, "string"), 3, 3),
     "concat": _lenient(_concat, 2, _ANY),
@@ -602,3 +709,8 @@ BUILT_IN: dict[str, BuiltIn] = {
     "dateSecondsSinceYear": _two(_seconds_since_year),
     "dateSecondsSinceMidnight": _one(_seconds_since_midnight),
 }
+
+
+def find(name: str) -> BuiltIn | None:
+    """The built-in function of a name, which may begin with `x-`, as vendors name theirs."""
+    return BUILT_IN.get(name) or BUILT_IN.get(name.removeprefix("x-"))

@@ -6,7 +6,7 @@ from collections import Counter
 from functools import lru_cache
 
 from pmml_worker.schema.elements import TextIndex, TextIndexNormalization
-from pmml_worker.transform.functions import perl_replacement, regex
+from pmml_worker.transform.regex import regex, replacement
 
 _TEXTS = 4096
 """Texts whose words are remembered, because many terms are counted in each."""
@@ -52,7 +52,8 @@ class TermIndex:
         for row in item.table.rows if item.table else ():
             pattern, into = row.cells.get(item.in_field, ""), row.cells.get(item.out_field, "")
             if row.cells.get(item.regex_field, "false").strip() == "true":
-                rules.append((re.compile(regex(pattern).pattern, flags), perl_replacement(into)))
+                compiled = regex(pattern, flags)
+                rules.append((compiled, replacement(compiled, into)))
             else:
                 rules.append((re.compile(rf"(?<!\w){re.escape(pattern)}(?!\w)", flags), into.replace("\\", r"\\")))
         return rules
