@@ -12,7 +12,7 @@ from pmml_worker.errors import SchemaError
 from pmml_worker.schema.elements import DataType
 from pmml_worker.schema.time_series import TimeAnchor, TimeException, TimeSeries, TimeValue
 from pmml_worker.transform.column import Array, Bools, Floats
-from pmml_worker.transform.values import parse_date_time
+from pmml_worker.transform.values import MICROSECONDS, parse_date_time
 
 _EPSILON = 1e-9
 """How far a position may lie beside a whole one, by rounding alone."""
@@ -27,7 +27,9 @@ _YEAR_0 = -719528
 def seconds(values: Array, data_type: DataType) -> Floats:
     """Dates and times, as columns hold them, in seconds since 1970, shape (rows,)."""
     numbers = values.astype(np.float64)
-    if data_type in ("time", "timeSeconds", "dateTime"):
+    if data_type in ("time", "dateTime"):
+        return numbers / MICROSECONDS
+    if data_type == "timeSeconds":
         return numbers
     days = 0.0 if data_type == "date" else float(_days(int(data_type[data_type.index("[") + 1 : -1])))
     if data_type.startswith("dateTimeSeconds"):
@@ -144,7 +146,7 @@ def _points(values: Sequence[TimeValue]) -> _Points:
         if value.timestamp is None:
             return np.nan
         try:
-            return float(parse_date_time(value.timestamp.text.strip()))
+            return parse_date_time(value.timestamp.text.strip()) / MICROSECONDS
         except ValueError:
             raise SchemaError(
                 f'<Timestamp> "{value.timestamp.text.strip()}" is no date of ISO 8601', value.timestamp.line
