@@ -63,7 +63,7 @@ class Forest:
         """
 
     def row_leaves(self, values: Sequence[float]) -> list[int]:
-        """The leaf that each tree reaches for one row: numbers or codes, a value for each feature, NaN if missing."""
+        """The leaf that each tree reaches for one row: a number or code of each feature, NaN if missing."""
 
     def row_sums(self, values: Sequence[float], table: npt.NDArray[Any]) -> list[float]:
         """Rows of a table added up over the leaves of one row."""
@@ -112,3 +112,33 @@ class Reader:
         end: Callable[[str | None], None],
         refuse: Callable[[str, int], None],
     ) -> None: ...
+
+def kernel_machines(
+    columns: npt.NDArray[Any],
+    vectors: npt.NDArray[Any],
+    ends: npt.NDArray[np.int64],
+    terms: npt.NDArray[np.int32],
+    weights: npt.NDArray[Any],
+    intercepts: npt.NDArray[Any],
+    kind: int,
+    gamma: float,
+    coef0: float,
+    degree: float,
+    log_base: float,
+) -> npt.NDArray[Any]:
+    """Sums of weighted kernel values between rows and vectors, shape (machines, rows), added in the order of the terms.
+
+    Args:
+        columns: shape (features, rows), float32 or float64, and so all that are of any type.
+        vectors: shape (vectors, features).
+        ends: shape (machines,), where each machine's terms end.
+        terms: shape (terms,), which vector each is about.
+        weights: shape (terms,).
+        intercepts: shape (machines,), added last.
+        kind: 0 linear, 1 polynomial, 2 radial, 3 sigmoid.
+        gamma, coef0, degree: the kernel's parameters.
+        log_base: the logarithm of the base of the radial kernel's power.
+
+    Raises:
+        ValueError: a term names no vector, or shapes do not fit.
+    """

@@ -120,7 +120,7 @@ public:
         for (size_t feature = 0; feature < ends_.size(); ++feature) {
             const double value = values[feature];
             const int64_t begin = feature ? ends_[feature - 1] : 0, end = ends_[feature];
-            if (value != value) {
+            if (value != value || (end == begin && value < 0)) {
                 codes[feature] = kMissing;
                 general = true;
             } else if (end > begin) {
@@ -389,24 +389,25 @@ public:
                             for (int64_t row = 0; row < count; ++row)
                                 result[place * rows + first + row] = total[row * width + place];
                     };
-                    if (width == 1) {
-                        packed.walk(
-                            features, rows, start,
-                            [&](size_t, int64_t, int64_t row, int64_t lanes, const auto& at) {
-                                for (int64_t lane = 0; lane < lanes; ++lane) total[row + lane] += values[at[lane]];
-                            },
-                            finish);
-                    } else {
+                    auto add = [&]<size_t kWidth>(std::integral_constant<size_t, kWidth>) {
+                        const size_t step = kWidth ? kWidth : width;
                         packed.walk(
                             features, rows, start,
                             [&](size_t, int64_t, int64_t row, int64_t lanes, const auto& at) {
                                 for (int64_t lane = 0; lane < lanes; ++lane) {
-                                    const Real* from = values + at[lane] * width;
-                                    Real* to = total + (row + lane) * width;
-                                    for (size_t place = 0; place < width; ++place) to[place] += from[place];
+                                    const Real* from = values + at[lane] * step;
+                                    Real* to = total + (row + lane) * step;
+                                    for (size_t place = 0; place < step; ++place) to[place] += from[place];
                                 }
                             },
                             finish);
+                    };
+                    // Few columns are added without a loop.
+                    switch (width) {
+                        case 1: add(std::integral_constant<size_t, 1>{}); break;
+                        case 2: add(std::integral_constant<size_t, 2>{}); break;
+                        case 3: add(std::integral_constant<size_t, 3>{}); break;
+                        default: add(std::integral_constant<size_t, 0>{});
                     }
                 }
                 return to_numpy(std::move(result), width, rows);
