@@ -2,10 +2,12 @@
 #include <nanobind/nanobind.h>
 
 void register_elements(nanobind::module_& module);
+void register_support_vectors(nanobind::module_& module);
 void register_trees(nanobind::module_& module);
 
 NB_MODULE(_native, module) {
     module.doc() = "The few hot loops, in C++.";
     register_elements(module);
+    register_support_vectors(module);
     register_trees(module);
 }

@@ -1,0 +1,223 @@
+// Kernel machines: weighted sums of a kernel's values between rows and vectors.
+//
+// Thirty-two rows pass side by side through all vectors, a lane each, so that every sum of a row is made in the order of
+// its terms, as if row by row: the results are the same to the last place. Distances are sums of squared differences and
+// not of products, which would cancel where vectors are long.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <stdexcept>
+#include <type_traits>
+#include <vector>
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#if defined(__x86_64__)
+#define WIDEST __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define WIDEST
+#endif
+
+namespace nb = nanobind;
+
+namespace {
+
+constexpr int64_t kLanes = 32;
+
+enum Kind : int { kLinear, kPolynomial, kRadial, kSigmoid };
+
+template <class T>
+using Vector = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+template <class T>
+using Matrix = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+// e to the power of x, correctly rounded but for about one number in three hundred, where it is off by one unit in the last
+// place; without a branch, so that lanes can share instructions. x = k ln 2 + r and e^r is its series, of which the first
+// terms are summed with what their rounding loses: sums of kernel values cancel, and would show it. 2^k is in two
+// factors so that results below the smallest normal number come out right.
+inline double exponential(double x) {
+    constexpr double kShift = 0x1.8p52;  // Added to a number below 2^51, it leaves the nearest integer in the last bits.
+    constexpr double kLog2E = 0x1.71547652b82fep+0;
+    constexpr double kLn2High = 0x1.62e42feep-1, kLn2Low = 0x1.a39ef35793c76p-33;
+    x = x < -746.0 ? -746.0 : x;
+    x = x > 710.0 ? 710.0 : x;
+    const double k = (x * kLog2E + kShift) - kShift;
+    const double high = x - k * kLn2High, low = k * kLn2Low;
+    const double r = high - low;
+    const double r_lost = (high - r) - low;
+    const double front = std::bit_cast<double>(std::bit_cast<uint64_t>(r) & 0xfffffffff8000000);  // Its square is exact.
+    const double back = r - front;
+    const double square = 0.5 * (front * front), square_lost = 0.5 * (back * (r + front));
+    double series = 1.0 / 6227020800;
+    series = series * r + 1.0 / 479001600;
+    series = series * r + 1.0 / 39916800;
+    series = series * r + 1.0 / 3628800;
+    series = series * r + 1.0 / 362880;
+    series = series * r + 1.0 / 40320;
+    series = series * r + 1.0 / 5040;
+    series = series * r + 1.0 / 720;
+    series = series * r + 1.0 / 120;
+    series = series * r + 1.0 / 24;
+    series = series * r + 1.0 / 6;
+    const double linear = 1.0 + r, linear_lost = r - (linear - 1.0);
+    const double sum = linear + square, sum_lost = square - (sum - linear);
+    const double value = sum + (((r * r) * (r * series) + square_lost) + ((linear_lost + sum_lost) + r_lost * linear));
+    const double half = k * 0.5 + kShift;
+    const double rest = (k - (half - kShift)) + kShift;
+    constexpr uint64_t kBias = 1023;
+    const double first = std::bit_cast<double>((std::bit_cast<uint64_t>(half) + kBias) << 52);
+    const double second = std::bit_cast<double>((std::bit_cast<uint64_t>(rest) + kBias) << 52);
+    return (value * first) * second;
+}
+
+// One vector against the lanes: block is (width, kLanes).
+template <class T>
+[[gnu::always_inline]] inline void distances(const T* block, const T* vector, int64_t width, T* out) {
+    T sums[kLanes] = {};
+    for (int64_t feature = 0; feature < width; ++feature) {
+        const T value = vector[feature];
+        for (int64_t lane = 0; lane < kLanes; ++lane) {
+            const T difference = block[feature * kLanes + lane] - value;
+            sums[lane] += difference * difference;
+        }
+    }
+    std::copy_n(sums, kLanes, out);
+}
+
+template <class T>
+[[gnu::always_inline]] inline void products(const T* block, const T* vector, int64_t width, T* out) {
+    T sums[kLanes] = {};
+    for (int64_t feature = 0; feature < width; ++feature) {
+        const T value = vector[feature];
+        for (int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += block[feature * kLanes + lane] * value;
+    }
+    std::copy_n(sums, kLanes, out);
+}
+
+template <class T>
+[[gnu::always_inline]] inline void radials(const T* block, const T* vectors, int64_t count, int64_t width, T gamma,
+                                           double log_base, T* out) {
+    for (int64_t vector = 0; vector < count; ++vector) {
+        T* values = out + vector * kLanes;
+        distances(block, vectors + vector * width, width, values);
+        double powers[kLanes];  // A loop each: those of one type only are made of vector instructions.
+        for (int64_t lane = 0; lane < kLanes; ++lane) powers[lane] = static_cast<double>(-gamma * values[lane]);
+        for (int64_t lane = 0; lane < kLanes; ++lane) powers[lane] = exponential(log_base * powers[lane]);
+        for (int64_t lane = 0; lane < kLanes; ++lane) values[lane] = static_cast<T>(powers[lane]);
+    }
+}
+
+template <class T>
+[[gnu::always_inline]] inline void all_products(const T* block, const T* vectors, int64_t count, int64_t width, T* out) {
+    for (int64_t vector = 0; vector < count; ++vector) {
+        products(block, vectors + vector * width, width, out + vector * kLanes);
+    }
+}
+
+template <class T>
+[[gnu::always_inline]] inline void weighted(const T* values, const int32_t* vectors, const T* weights, int64_t count,
+                                            T intercept, T* out) {
+    T sums[kLanes] = {};
+    for (int64_t term = 0; term < count; ++term) {
+        const T* value = values + static_cast<int64_t>(vectors[term]) * kLanes;
+        for (int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += weights[term] * value[lane];
+    }
+    for (int64_t lane = 0; lane < kLanes; ++lane) out[lane] = sums[lane] + intercept;
+}
+
+// Functions are compiled for several instruction sets, which templates cannot be.
+#define FOR_EACH_SET(T)                                                                                               \
+    WIDEST void compute_radials(const T* block, const T* vectors, int64_t count, int64_t width, T gamma,              \
+                                double log_base, T* out) {                                                            \
+        radials<T>(block, vectors, count, width, gamma, log_base, out);                                               \
+    }                                                                                                                 \
+    WIDEST void compute_products(const T* block, const T* vectors, int64_t count, int64_t width, T* out) {            \
+        all_products<T>(block, vectors, count, width, out);                                                           \
+    }                                                                                                                 \
+    WIDEST void compute_weighted(const T* values, const int32_t* vectors, const T* weights, int64_t count,            \
+                                 T intercept, T* out) {                                                               \
+        weighted<T>(values, vectors, weights, count, intercept, out);                                                 \
+    }
+FOR_EACH_SET(double)
+FOR_EACH_SET(float)
+
+template <class T>
+T power(T base, double exponent) {
+    if (exponent == 1.0) return base;
+    if (exponent == 2.0) return base * base;
+    return static_cast<T>(std::pow(static_cast<double>(base), exponent));
+}
+
+template <class T>
+struct Kernel {
+    Kind kind;
+    T gamma, coef0;
+    double degree, log_base;
+
+    void values(const T* block, const T* vectors, int64_t count, int64_t width, T* out) const {
+        if (kind == kRadial) {
+            compute_radials(block, vectors, count, width, gamma, log_base, out);
+            return;
+        }
+        compute_products(block, vectors, count, width, out);
+        if (kind == kLinear) return;
+        for (int64_t cell = 0; cell < count * kLanes; ++cell) {
+            const T value = gamma * out[cell] + coef0;
+            out[cell] = kind == kPolynomial ? power(value, degree)
+                                            : static_cast<T>(std::tanh(static_cast<double>(value)));
+        }
+    }
+};
+
+template <class T>
+nb::ndarray<nb::numpy, T> kernel_machines(Matrix<T> columns, Matrix<T> vectors, Vector<int64_t> ends,
+                                          Vector<int32_t> terms, Vector<T> weights, Vector<T> intercepts, int kind,
+                                          double gamma, double coef0, double degree, double log_base) {
+    const auto width = static_cast<int64_t>(columns.shape(0)), rows = static_cast<int64_t>(columns.shape(1));
+    const auto count = static_cast<int64_t>(vectors.shape(0)), machines = static_cast<int64_t>(ends.shape(0));
+    if (static_cast<int64_t>(vectors.shape(1)) != width || terms.shape(0) != weights.shape(0) ||
+        static_cast<int64_t>(intercepts.shape(0)) != machines || kind < kLinear || kind > kSigmoid) {
+        throw std::invalid_argument("arrays do not fit together");
+    }
+    for (size_t term = 0; term < terms.shape(0); ++term) {
+        if (terms(term) < 0 || terms(term) >= count) throw std::invalid_argument("a term names no vector");
+    }
+    for (int64_t machine = 0; machine < machines; ++machine) {
+        const int64_t before = machine ? ends(machine - 1) : 0;
+        if (ends(machine) < before || ends(machine) > static_cast<int64_t>(terms.shape(0))) {
+            throw std::invalid_argument("a machine's terms are none");
+        }
+    }
+    auto* out = new T[std::max<int64_t>(machines * rows, 1)];
+    nb::capsule owner(out, [](void* pointer) noexcept { delete[] static_cast<T*>(pointer); });
+    {
+        nb::gil_scoped_release released;
+        const Kernel<T> kernel{static_cast<Kind>(kind), static_cast<T>(gamma), static_cast<T>(coef0), degree, log_base};
+        std::vector<T> block(std::max<int64_t>(width, 1) * kLanes), values(std::max<int64_t>(count, 1) * kLanes);
+        T sums[kLanes];
+        for (int64_t first = 0; first < rows; first += kLanes) {
+            const int64_t lanes = std::min(kLanes, rows - first);
+            for (int64_t feature = 0; feature < width; ++feature) {
+                std::copy_n(columns.data() + feature * rows + first, lanes, block.data() + feature * kLanes);
+            }
+            kernel.values(block.data(), vectors.data(), count, width, values.data());
+            for (int64_t machine = 0; machine < machines; ++machine) {
+                const int64_t begin = machine ? ends(machine - 1) : 0;
+                compute_weighted(values.data(), terms.data() + begin, weights.data() + begin, ends(machine) - begin,
+                                 intercepts(machine), sums);
+                std::copy_n(sums, lanes, out + machine * rows + first);
+            }
+        }
+    }
+    return nb::ndarray<nb::numpy, T>(out, {static_cast<size_t>(machines), static_cast<size_t>(rows)}, owner);
+}
+
+}  // namespace
+
+void register_support_vectors(nb::module_& module) {
+    const char* doc = "Sums of weighted kernel values, shape (machines, rows); see the stub.";
+    module.def("kernel_machines", &kernel_machines<double>, doc);
+    module.def("kernel_machines", &kernel_machines<float>, doc);
+}
