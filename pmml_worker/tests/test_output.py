@@ -139,7 +139,8 @@ NEAREST = Prediction(
     ranked={
         "entityId": (from_texts(["a", "b"]), from_texts(["b", None])),
         "reasonCode": (from_texts(["R1", "R2"]), from_texts(["R2", None])),
-        "ruleValue": (from_texts(["v", "w"]),),
+        "ruleId": (from_texts(["v", "w"]),),
+        "predictedValue": (from_texts(["a", "b"]), from_texts(["b", "a"])),
     },
 )
 
@@ -156,7 +157,9 @@ NEAREST = Prediction(
         ('feature="clusterAffinity" value="a"', [1.0, 3.0]),
         ('feature="reasonCode"', ["R1", "R2"]),
         ('feature="reasonCode" rank="2"', ["R2", None]),
-        ('feature="ruleValue"', ["v", "w"]),
+        ('feature="ruleValue" ruleFeature="ruleId"', ["v", "w"]),
+        ('feature="predictedValue"', ["a", "b"]),
+        ('feature="predictedValue" rank="2"', ["b", "a"]),
         ('feature="warning"', [None, None]),
         ('feature="x-report"', [None, None]),
         ('feature="standardError"', [None, None]),

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 SUPPORTED = frozenset({
-    "DecisionTree", "GeneralRegressionModel", "MiningModel", "Regression", "RegressionModel", "Scorecard",
+    "DecisionTree", "GeneralRegressionModel", "MiningModel", "Regression", "RegressionModel", "RuleSetModel",
+    "Scorecard",
     "SupportVectorMachineModel", "TreeModel",
 })  # fmt: skip
 

@@ -11,6 +11,7 @@ from pmml_worker.models.general_regression import GeneralRegressionKernel
 from pmml_worker.models.kernel import Context, Evaluation, Kernel
 from pmml_worker.models.mining import MiningKernel
 from pmml_worker.models.regression import RegressionKernel
+from pmml_worker.models.rule_set import RuleSetKernel
 from pmml_worker.models.scorecard import ScorecardKernel
 from pmml_worker.models.support_vector_machine import SupportVectorMachineKernel
 from pmml_worker.models.time_series import TimeSeriesKernel
@@ -30,6 +31,7 @@ from pmml_worker.schema.elements import (
     True_,
 )
 from pmml_worker.schema.general_regression import GeneralRegressionModel
+from pmml_worker.schema.rule_set import RuleSetModel
 from pmml_worker.schema.scorecard import Scorecard
 from pmml_worker.schema.time_series import TimeSeriesModel
 from pmml_worker.schema.support_vector_machine import SupportVectorMachineModel
@@ -137,6 +139,7 @@ def references(expression: object) -> list[str]:
 KERNELS: Mapping[type[ModelElement], Callable[[Any, Context], Kernel]] = {
     GeneralRegressionModel: GeneralRegressionKernel,
     RegressionModel: RegressionKernel,
+    RuleSetModel: RuleSetKernel,
     Scorecard: ScorecardKernel,
     SupportVectorMachineModel: SupportVectorMachineKernel,
     TreeModel: TreeKernel,

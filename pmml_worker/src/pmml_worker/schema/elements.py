@@ -875,7 +875,7 @@ class MiningModel(ModelElement):
 
 UNSUPPORTED_MODELS = frozenset({
     "AnomalyDetectionModel", "AssociationModel", "BaselineModel", "BayesianNetworkModel", "ClusteringModel",
-    "GaussianProcessModel", "NaiveBayesModel", "NearestNeighborModel", "NeuralNetwork", "RuleSetModel",
+    "GaussianProcessModel", "NaiveBayesModel", "NearestNeighborModel", "NeuralNetwork",
     "SequenceModel", "TextModel", "DeepNetwork",
 })  # fmt: skip
 """Model elements of the standard that a document may hold but this engine does not score."""

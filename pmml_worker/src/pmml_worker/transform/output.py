@@ -27,6 +27,8 @@ from pmml_worker.transform.prediction import NUMERIC_FUNCTIONS, Prediction, Targ
 from pmml_worker.transform.scope import Environment, FieldType, Scope
 from pmml_worker.transform.values import parse
 
+_RULE_NUMBERS = frozenset({"confidence", "support", "lift", "leverage", "affinity"})
+
 Feature: TypeAlias = Callable[[Mapping[str | None, Prediction], Scope], Column]
 
 
@@ -93,10 +95,12 @@ def _feature(field: OutputField, context: OutputContext, environment: Environmen
     target = next((item for item in context.targets if item.name == field.target_field), None)
     if target is None:
         target = context.targets[0] if context.targets else TargetField(None, None)
-    predicted = target.type.data_type if target.type else "double" if context.function in NUMERIC_FUNCTIONS else "string"
+    predicted = (
+        target.type.data_type if target.type else "double" if context.function in NUMERIC_FUNCTIONS else "string"
+    )
     match field.feature:
         case "predictedValue":
-            return (lambda predictions, scope: _pick(field, predictions, scope.rows).value), predicted
+            return _predicted(field), predicted
         case "predictedDisplayValue":
             return _display(field, target, context), "string"
         case "probability" | "confidence":
@@ -107,7 +111,9 @@ def _feature(field: OutputField, context: OutputContext, environment: Environmen
             return _residual(field, target, context, environment), "double"
         case "entityId" | "clusterId":
             return _ranked(field, "entityId"), "string"
-        case "reasonCode" | "ruleValue" | "antecedent" | "consequent" | "rule" | "ruleId":
+        case "ruleValue":
+            return _ranked(field, field.rule_feature), "double" if field.rule_feature in _RULE_NUMBERS else "string"
+        case "reasonCode" | "antecedent" | "consequent" | "rule" | "ruleId":
             return _ranked(field, field.feature), "string"
         case "support" | "lift" | "leverage":
             return _ranked(field, field.feature), "double"
@@ -119,6 +125,19 @@ def _feature(field: OutputField, context: OutputContext, environment: Environmen
             return _expression(field, environment), "string" if field.optype == "categorical" else "double"
         case "warning" | "x-report":
             return (lambda _, scope: constant(None, field.data_type or "string", scope.rows)), "string"
+
+
+def _predicted(field: OutputField) -> Feature:
+    """The prediction; of a rank other than the first, where a model has further ones."""
+    ranked = _ranked(field, "predictedValue")
+
+    def compute(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
+        prediction = _pick(field, predictions, scope.rows)
+        if field.rank != 1 and "predictedValue" in prediction.ranked:
+            return ranked(predictions, scope)
+        return prediction.value
+
+    return compute
 
 
 def _expression(field: OutputField, environment: Environment) -> Feature:
@@ -142,7 +161,10 @@ def _display(field: OutputField, target: TargetField, context: OutputContext) ->
             names[item.value] = item.display_value
 
     def feature(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
-        text = to_text(_pick(field, predictions, scope.rows).value)
+        prediction = _pick(field, predictions, scope.rows)
+        if field.feature in prediction.ranked:
+            return prediction.ranked[field.feature][0]
+        text = to_text(prediction.value)
         return map_categories(text, lambda category: names.get(category, category))
 
     return feature
