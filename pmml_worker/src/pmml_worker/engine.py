@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
@@ -12,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from pmml_worker.errors import SchemaError, ScoringError, TableError
-from pmml_worker.models.model import CompiledModel, Document, Result, compile_document
+from pmml_worker.models.model import CompiledModel, Document, Result, compile_document, compile_row
+from pmml_worker.models.row import Declined
 from pmml_worker.schema import PMML, parse
 from pmml_worker.schema.elements import DataType, OpType
 from pmml_worker.schema.outline import Outline, outline
@@ -30,6 +33,9 @@ UNNAMED_TARGET = "_target"
 
 _BLOCK = 8192
 """Rows scored together: enough to make Python's share small, few enough for a block to stay in the cache."""
+
+THREADS_VARIABLE = "PMML_WORKER_THREADS"
+"""The environment variable that says how many threads score a table."""
 
 _NUMBERLESS = frozenset({"", "NA"})
 """Texts that stand for missing values of fields that are not of text."""
@@ -88,6 +94,9 @@ class Model:
         self._types = self._result_types()
         targets = tuple(Field(name, self._types[name], self._optype(name)) for name in self._targets)
         results = tuple(Field(name, self._types[name], known.optype) for name, known in self._model.outputs.items())
+        self._score_row: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+        with contextlib.suppress(Declined):
+            self._score_row = compile_row(self._model, self._document)
         self.outputs: tuple[Field, ...] = (*targets, *(field for field in results if field.name not in self._targets))
 
     def explain(self) -> Outline:
@@ -133,7 +142,7 @@ class Model:
             data.declare(name, typed(field, raw, faults))
         return data.inner(self._document.definitions)
 
-    def score(self, table: Any, errors: Errors = "raise", first_row: int = 0) -> Any:
+    def score(self, table: Any, errors: Errors = "raise", first_row: int = 0, threads: int | None = None) -> Any:
         """Score every row of a table.
 
         Args:
@@ -142,6 +151,8 @@ class Model:
             errors: what to do with rows that the standard calls an error: `"raise"` a ScoringError at the first, or
                 `"collect"`: give nulls and tell the error in a column `_error`.
             first_row: the number that errors give the table's first row, where it is a piece of a larger one.
+            threads: how many threads score blocks of rows at once; None: `worker_threads()`. A table of few rows stays
+                on the caller's.
 
         Returns:
             A table of the same kind and number of rows: a column for each of `outputs`.
@@ -150,26 +161,40 @@ class Model:
             ScoringError: a row has no result because of its values.
             TableError: the table is of no known kind, or has none of the model's inputs.
         """
+        if threads is not None and threads < 1:
+            raise TableError(f"threads is at least 1, not {threads}")
         if errors not in ("raise", "collect"):
             raise TableError(f'errors is "raise" or "collect", not "{errors}"')
         source = open_table(table)
-        return source.restore(self._score_arrow(source.table, errors, first_row))
+        return source.restore(self._score_arrow(source.table, errors, first_row, threads))
 
     def score_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Score one row, given as a dict of fields and values; see `score`."""
+        if self._score_row is not None:
+            with contextlib.suppress(Declined):
+                return self._score_row(row)
         result: dict[str, Any] = self._score_arrow(from_rows([row]), "raise", 0).to_pylist()[0]
         return result
 
-    def _score_arrow(self, table: pa.Table, errors: Errors, first_row: int) -> pa.Table:
+    def _score_arrow(self, table: pa.Table, errors: Errors, first_row: int, threads: int | None = None) -> pa.Table:
         names = set(table.column_names)
         self._check_columns(table, names)
         schema = self.result_schema(errors)
-        blocks = []
         size = max(table.num_rows, 1) if self.is_sequential else _BLOCK
-        for start in range(0, table.num_rows, size):
+
+        def score(start: int) -> pa.Table:
             block = table.slice(start, size)
             columns = {name: from_arrow(block.column(name), name) for name in self.columns if name in names}
-            blocks.append(self._score_block(columns, block.num_rows, first_row + start, errors, schema))
+            return self._score_block(columns, block.num_rows, first_row + start, errors, schema)
+
+        starts = range(0, table.num_rows, size)
+        workers = min(len(starts), worker_threads() if threads is None else threads)
+        if workers <= 1:
+            blocks = [score(start) for start in starts]
+        else:
+            # Results, and the error that is raised if there are several, are taken in the order of the rows.
+            with ThreadPoolExecutor(workers, "pmml-worker") as pool:
+                blocks = list(pool.map(score, starts))
         return pa.concat_tables(blocks) if blocks else schema.empty_table()
 
     def _check_columns(self, table: pa.Table, names: set[str]) -> None:
@@ -223,6 +248,20 @@ class Model:
             )
             arrays.append(pa.array(texts, pa.string()))
         return pa.table(arrays, schema=schema)
+
+
+def worker_threads() -> int:
+    """How many threads score a table: PMML_WORKER_THREADS or, without it, the processors that the process may use.
+
+    Raises:
+        TableError: the variable is no number of threads.
+    """
+    text = os.environ.get(THREADS_VARIABLE)
+    if text is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not text.isdecimal() or int(text) < 1:
+        raise TableError(f'{THREADS_VARIABLE} is a number of threads, at least 1, not "{text}"')
+    return int(text)
 
 
 def _target_column(result: Result, name: str, rows: int) -> Column | None:

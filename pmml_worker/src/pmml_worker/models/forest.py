@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ import numpy as np
 from pmml_worker.errors import SchemaError
 from pmml_worker.kernels import _native
 from pmml_worker.models.predicate import Test, comparison_value, compile_predicate, set_values
+from pmml_worker.models.row import Declined, RowFields, Values
 from pmml_worker.schema.elements import (
     DataType,
     False_,
@@ -372,7 +374,7 @@ class Block:
         """Shape (rows,), true where any feature is faulty; None: nowhere."""
         faulty: Bools | None = None
         for fault in self.faults:
-            faulty = either(faulty, None if fault is None else fault != 0)
+            faulty = either(faulty, None if fault is None else fault.astype(np.bool_))
         return faulty
 
 
@@ -408,7 +410,8 @@ class Forest:
         nearest = _follow(np.append(up, count))
 
         def of_tree(values: list[bool]) -> Bools:
-            return np.array(values, np.bool_)[tree]
+            result: Bools = np.array(values, np.bool_)[tree]
+            return result
 
         none = of_tree([item.strategy == "none" for item in options])
         by_last = of_tree([item.strategy == "lastPrediction" for item in options])
@@ -526,6 +529,34 @@ class Forest:
         encoded = [feature.encode(scope) for feature in self.features]
         columns = [column for column, _ in encoded] or [np.zeros(scope.rows, np.int32)]
         return Block(columns, [fault if fault is not None and fault.any() else None for _, fault in encoded])
+
+    def row_reader(self, fields: RowFields) -> Callable[[Values], list[float]]:
+        """A function from a row's values to the kernel's features."""
+        places: list[tuple[int, dict[Scalar, int] | None]] = []
+        for feature in self.features:
+            if isinstance(feature, _Truths):
+                raise Declined
+            place = fields.place(feature.name)
+            if isinstance(feature, _Numbers):
+                if fields.type_of(feature.name) == "string":
+                    raise Declined
+                places.append((place, None))
+            else:
+                places.append((place, feature.places))
+        if all(members is None for _, members in places):
+            numbers = [place for place, _ in places]
+            return lambda values: [math.nan if (value := values[place]) is None else value for place in numbers]
+
+        def read(values: Values) -> list[float]:
+            features = []
+            for place, members in places:
+                value = values[place]
+                if members is not None:
+                    value = -1 if value is None else members.get(value, len(members))
+                features.append(math.nan if value is None else value)
+            return features
+
+        return read
 
     def leaves(self, block: Block) -> tuple[Codes, Codes | None]:
         """The leaf that each tree reaches for each row, and the first fault that the row met on its way.

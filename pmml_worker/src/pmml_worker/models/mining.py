@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pmml_worker.errors import SchemaError, ScoringError
 from pmml_worker.models.forest import Forest, TreeOptions, join, leaf_table
 from pmml_worker.models.predicate import Test, compile_predicate
+from pmml_worker.models.row import Compute, Declined, RowFields, RowForm, RowPrediction, Values
 from pmml_worker.models.tree import lost_default_child, tree_options
 from pmml_worker.schema.elements import (
     DataType,
@@ -340,6 +341,41 @@ class MiningKernel:
         back[rows] = np.arange(len(rows))
         return part.model.evaluate(scope.subset(rows)).spread(back, ~applies)
 
+    def row(self, fields: RowFields) -> RowForm:
+        """The form for one row: of forests whose leaves say it all, and of chains whose segments always apply."""
+        if self.fused is not None:
+            return self._forest_row(self.fused, fields)
+        if self.method != "modelChain" or any(part.test is not None for part in self.parts):
+            raise Declined
+        places: dict[str, int] = {}
+        for part in self.parts:
+            form = part.model.row(fields)
+            last = fields.compute(None, form.score, "string")
+            places = dict(form.nested)
+            for name, told in form.own.items():
+                places[name] = fields.compute(name, _told(told, last), part.model.own_outputs[name].data_type)
+        return RowForm(lambda values: values[last], form.classes, places)
+
+    def _forest_row(self, fused: FusedForest, fields: RowFields) -> RowForm:
+        if fused.summands is None or self.method in _VOTING:
+            raise Declined
+        read, add = fused.forest.row_reader(fields), fused.forest.kernel.row_sums
+        table, mass, classes = fused.summands, float(fused.mass), fused.leaves.classes
+        divides = self.method in ("average", "weightedAverage")
+        single = table.dtype == np.float32
+
+        def score(values: Values) -> RowPrediction:
+            totals = add(read(values), table)
+            if any(total != total for total in totals):
+                raise Declined
+            if divides:
+                totals = [float(np.float32(total) / np.float32(mass)) if single else total / mass for total in totals]
+            if not classes:
+                return RowPrediction(totals[0])
+            return RowPrediction(classes[totals.index(max(totals))], totals)
+
+        return RowForm(score, classes)
+
     # Chains and selections
 
     def _select(self, scope: Scope) -> tuple[dict[str | None, Prediction], dict[str, Column]]:
@@ -552,6 +588,11 @@ class MiningKernel:
                 code = scope.faults.add(Fault("no segment has a prediction to vote with", None, None, self.element))
                 fault = first_fault(fault, np.where(empty, code, 0).astype(np.int32))
         return fault
+
+
+def _told(tell: Callable[[RowPrediction], Any], place: int) -> Compute:
+    """What an output field tells of an earlier segment's prediction."""
+    return lambda values: tell(values[place])
 
 
 @dataclass(frozen=True, slots=True)

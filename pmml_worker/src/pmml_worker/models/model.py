@@ -7,15 +7,30 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pmml_worker.errors import SchemaError
+from pmml_worker.models.anomaly import AnomalyKernel
+from pmml_worker.models.clustering import ClusteringKernel
 from pmml_worker.models.general_regression import GeneralRegressionKernel
 from pmml_worker.models.kernel import Context, Evaluation, Kernel
 from pmml_worker.models.mining import MiningKernel
+from pmml_worker.models.naive_bayes import NaiveBayesKernel
+from pmml_worker.models.nearest_neighbor import NearestNeighborKernel
 from pmml_worker.models.regression import RegressionKernel
+from pmml_worker.models.row import (
+    Declined,
+    HasRowForm,
+    RowFields,
+    RowModel,
+    changed,
+    output_function,
+    target_function,
+)
 from pmml_worker.models.rule_set import RuleSetKernel
 from pmml_worker.models.scorecard import ScorecardKernel
 from pmml_worker.models.support_vector_machine import SupportVectorMachineKernel
 from pmml_worker.models.time_series import TimeSeriesKernel
 from pmml_worker.models.tree import TreeKernel, stand_alone
+from pmml_worker.schema.anomaly import AnomalyDetectionModel
+from pmml_worker.schema.clustering import ClusteringModel
 from pmml_worker.schema.elements import (
     PMML,
     DataField,
@@ -31,10 +46,12 @@ from pmml_worker.schema.elements import (
     True_,
 )
 from pmml_worker.schema.general_regression import GeneralRegressionModel
+from pmml_worker.schema.naive_bayes import NaiveBayesModel
+from pmml_worker.schema.nearest_neighbor import NearestNeighborModel
 from pmml_worker.schema.rule_set import RuleSetModel
 from pmml_worker.schema.scorecard import Scorecard
-from pmml_worker.schema.time_series import TimeSeriesModel
 from pmml_worker.schema.support_vector_machine import SupportVectorMachineModel
+from pmml_worker.schema.time_series import TimeSeriesModel
 from pmml_worker.transform.column import Bools, Column, Ints, blank
 from pmml_worker.transform.expressions import compile_typed
 from pmml_worker.transform.fields import TARGET_USAGE, compile_mining_field, field_type, is_plain
@@ -67,6 +84,7 @@ class Document:
     fields: Mapping[str, DataField]
     environment: Environment
     definitions: Mapping[str, Evaluate]
+    derived: tuple[DerivedField, ...]
 
 
 def compile_document(document: PMML) -> Document:
@@ -80,7 +98,7 @@ def compile_document(document: PMML) -> Document:
     functions = {function.name: function for function in dictionary.functions} if dictionary else {}
     environment = Environment(functions, {name: field_type(field) for name, field in fields.items()})
     derived = dictionary.derived_fields if dictionary else ()
-    return Document(fields, environment, compile_derived(derived, environment))
+    return Document(fields, environment, compile_derived(derived, environment), derived)
 
 
 def compile_derived(derived: tuple[DerivedField, ...], environment: Environment) -> dict[str, Evaluate]:
@@ -89,7 +107,11 @@ def compile_derived(derived: tuple[DerivedField, ...], environment: Environment)
         order = tuple(value.value for value in field.values) if field.optype == "ordinal" else ()
         environment.fields[field.name] = FieldType(field.data_type, field.optype, order)
     refuse_circles(derived)
-    return {field.name: compile_typed(field.expression, field.data_type, environment, field.name) for field in derived}
+    definitions = {
+        field.name: compile_typed(field.expression, field.data_type, environment, field.name) for field in derived
+    }
+    environment.derived.update(definitions)
+    return definitions
 
 
 def refuse_circles(derived: tuple[DerivedField, ...]) -> None:
@@ -137,7 +159,10 @@ def references(expression: object) -> list[str]:
 
 # A new model element needs its line here, its dataclasses in schema and a file of its own beside this one.
 KERNELS: Mapping[type[ModelElement], Callable[[Any, Context], Kernel]] = {
+    AnomalyDetectionModel: AnomalyKernel,
+    ClusteringModel: ClusteringKernel,
     GeneralRegressionModel: GeneralRegressionKernel,
+    NaiveBayesModel: NaiveBayesKernel,
     RegressionModel: RegressionKernel,
     RuleSetModel: RuleSetKernel,
     Scorecard: ScorecardKernel,
@@ -145,6 +170,30 @@ KERNELS: Mapping[type[ModelElement], Callable[[Any, Context], Kernel]] = {
     TreeModel: TreeKernel,
 }
 """How each model element that predicts one target by itself is compiled."""
+
+
+def compile_row(model: CompiledModel, document: Document) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """A function from a row to its results: target fields, then output fields.
+
+    Raises:
+        Declined: the model is for the scoring of blocks; so may be a row, and then the function raises it.
+    """
+    fields = RowFields(document.fields, model.model.mining_schema.fields)
+    fields.define(document.derived)
+    form = model.row(fields)
+    read, score = fields.reader(), form.score
+    target = model.targets[0].name
+    told = [(name, form.nested.get(name, 0), form.own.get(name)) for name in model.outputs if name != target]
+
+    def score_row(row: Mapping[str, Any]) -> dict[str, Any]:
+        values = read(row)
+        prediction = score(values)
+        result = {} if target is None else {target: prediction.value}
+        for name, place, tell in told:
+            result[name] = values[place] if tell is None else tell(prediction)
+        return result
+
+    return score_row
 
 
 class CompiledModel:
@@ -171,7 +220,8 @@ class CompiledModel:
         self.target_elements: dict[str | None, Target] = {
             target.field: target for target in (model.targets.targets if model.targets else ())
         }
-        self.kernel, nested = self._kernel(document, environment)
+        self.row_kernel: object = None
+        self.kernel, nested = self._kernel(document, environment, outermost)
         context = OutputContext(self.function, self.targets, self.target_elements, document.fields)
         self.output: list[CompiledOutput] = compile_output(model.output, context, environment)
         self.own_outputs: dict[str, FieldType] = {item.element.name: item.type for item in self.output}
@@ -189,7 +239,7 @@ class CompiledModel:
         return tuple(TargetField(name, outer.find(name)) for name in names) or (TargetField(None, None),)
 
     def _kernel(
-        self, document: Document, environment: Environment
+        self, document: Document, environment: Environment, outermost: bool
     ) -> tuple[Callable[[Scope], Evaluation], dict[str, FieldType]]:
         model = self.model
         if isinstance(model, MiningModel):
@@ -198,18 +248,45 @@ class CompiledModel:
                 return CompiledModel(segment.model, document, inner, False)
 
             mining = MiningKernel(model, model.segmentation or sequence(model), environment, compile_segment)
+            self.row_kernel = mining
             return mining.score, mining.outputs
 
         def compile_inner(inner: ModelElement, outer: Environment) -> Callable[[Scope], Prediction]:
             compiled = CompiledModel(inner, document, outer, False)
             return lambda scope: next(iter(compiled.evaluate(scope).predictions.values()))
 
-        context = Context(environment, self.targets, compile_inner)
+        context = Context(environment, self.targets, compile_inner, outermost)
+        if isinstance(model, NearestNeighborModel):
+            neighbors = NearestNeighborKernel(model, context)
+            return (lambda scope: (dict(neighbors.score(scope)), {})), {}
         if isinstance(model, TimeSeriesModel):
             series = TimeSeriesKernel(model, context)
             return (lambda scope: (dict(series.score(scope)), {})), {}
-        kernel = KERNELS[type(model)](model, context)
+        self.row_kernel = kernel = KERNELS[type(model)](model, context)
         return (lambda scope: ({None: kernel.score(scope)}, {})), {}
+
+    def row(self, fields: RowFields) -> RowModel:
+        """The form for one row.
+
+        Raises:
+            Declined: the model has something that only the scoring of blocks knows.
+        """
+        if not isinstance(self.row_kernel, HasRowForm) or len(self.targets) > 1:
+            raise Declined
+        fields.define(self.model.local_transformations.derived_fields if self.model.local_transformations else ())
+        form = self.row_kernel.row(fields)
+        target = self.targets[0]
+        is_classification = self.function == "classification"
+        change = target_function(
+            self.target_elements.get(target.name) or self.target_elements.get(None),
+            target.type,
+            form.classes if is_classification else None,
+            self.model.x_math_context,
+        )
+        score = form.score if change is None else changed(form.score, change)
+        predicted = target.type.data_type if target.type else "string" if is_classification else "double"
+        own = {item.element.name: output_function(item.element, form.classes, predicted) for item in self.output}
+        return RowModel(score, form.classes, form.outputs, own)
 
     def evaluate(self, outer: Scope) -> Result:
         """Score a block of rows, whose fields the outer scope knows."""

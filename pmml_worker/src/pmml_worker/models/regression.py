@@ -1,13 +1,15 @@
 """RegressionModel: linear functions of predictors, and what makes probabilities of them (Regression)."""
 
+import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from pmml_worker.errors import SchemaError
 from pmml_worker.models.kernel import Context
 from pmml_worker.models.predictor import Sum
+from pmml_worker.models.row import Declined, RowFields, RowForm, RowPrediction, Values
 from pmml_worker.schema.elements import MathContext, NormalizationMethod, RegressionModel, RegressionTable
 from pmml_worker.transform.column import (
     Array,
@@ -20,6 +22,7 @@ from pmml_worker.transform.expressions import compile_expression, equals, parse_
 from pmml_worker.transform.functions import exp, normal_cdf
 from pmml_worker.transform.prediction import Prediction, winner
 from pmml_worker.transform.scope import Environment, Evaluate, Scope
+from pmml_worker.transform.values import parse
 
 Term: TypeAlias = Callable[[Scope, Sum], None]
 
@@ -68,6 +71,7 @@ class _Table:
     def __init__(self, table: RegressionTable, environment: Environment) -> None:
         self.intercept = table.intercept
         self.category = table.target_category
+        self.element = table
         self.terms: list[Term] = []
         for numeric in table.numeric_predictors:
             environment.type_of(numeric.name, numeric)
@@ -94,6 +98,40 @@ class _Table:
             term(scope, total)
         total.values += total.values.dtype.type(self.intercept)
         return total
+
+    def row(self, fields: RowFields) -> Callable[[Values], float]:
+        """The sum for one row, in double precision."""
+        element = self.element
+        if element.terms:
+            raise Declined
+        numbers = []
+        for numeric in element.numeric_predictors:
+            place = fields.place(numeric.name)
+            if numeric.exponent != 1 or fields.type_of(numeric.name) in ("string", "boolean"):
+                raise Declined
+            numbers.append((place, numeric.coefficient))
+        tables: dict[int, dict[Any, float]] = {}
+        for categorical in element.categorical_predictors:
+            place = fields.place(categorical.name)
+            value = parse(categorical.value, fields.type_of(categorical.name))
+            if value in tables.setdefault(place, {}):
+                raise Declined
+            tables[place][value] = categorical.coefficient
+        categories = list(tables.items())
+        intercept = self.intercept
+
+        def add(values: Values) -> float:
+            total = 0.0
+            for place, coefficient in numbers:
+                value = values[place]
+                if value is None:
+                    raise Declined
+                total += coefficient * value
+            for place, table in categories:
+                total += table.get(values[place], 0.0)
+            return total + intercept
+
+        return add
 
 
 def _reader(name: str) -> Evaluate:
@@ -188,6 +226,35 @@ class RegressionKernel:
             fault = first_fault(fault, np.where(undefined, code, 0).astype(np.int32))
         value = winner(np.nan_to_num(table, nan=-np.inf), self.classes, missing).with_fault(fault)
         return Prediction(value, self.classes, table)
+
+    def row(self, fields: RowFields) -> RowForm:
+        """The form for one row."""
+        if self.context == "float":
+            raise Declined
+        sums = [table.row(fields) for table in self.tables]
+        if not self.is_classification:
+            first, method = sums[0], self.method
+            if method == "none":
+                return RowForm(lambda values: RowPrediction(first(values)))
+            return RowForm(lambda values: RowPrediction(inverse_link(method, np.array([first(values)])).item()))
+        classes = self.classes
+        is_logit = len(sums) == 2 and self.method == "logit" and not self.is_ordinal
+
+        def score(values: Values) -> RowPrediction:
+            if is_logit:
+                total = sums[0](values)
+                if not -700 < total < 700:
+                    raise Declined
+                likely = 1.0 / (1.0 + math.exp(-total))
+                table = [likely, 1.0 - likely]
+            else:
+                with np.errstate(all="ignore"):
+                    table = self.probabilities(np.array([[add(values) for add in sums]]))[0].tolist()
+                if not all(map(math.isfinite, table)):
+                    raise Declined
+            return RowPrediction(classes[table.index(max(table))], table)
+
+        return RowForm(score, classes)
 
     def probabilities(self, values: Array) -> Array:
         """Probabilities of the tables' values, both of shape (rows, classes) (Regression, "normalizationMethod").

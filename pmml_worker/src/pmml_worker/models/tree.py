@@ -20,6 +20,7 @@ from pmml_worker.models.forest import (
 )
 from pmml_worker.models.kernel import Context
 from pmml_worker.models.predicate import Test, Truth, compile_predicate
+from pmml_worker.models.row import Declined, RowFields, RowForm, RowPrediction, Values
 from pmml_worker.schema.elements import (
     DecisionTree,
     MiningSchema,
@@ -111,6 +112,30 @@ class TreeKernel:
                     here &= ~embedded.value.is_missing()
                 prediction = prediction.merge(embedded, here)
         return prediction
+
+    def row(self, fields: RowFields) -> RowForm:
+        """The form for one row: the leaf that it reaches."""
+        if self.walker is not None or self.embedded:
+            raise Declined
+        read, walk, table = self.forest.row_reader(fields), self.forest.kernel.row_leaves, self.table
+        told = (~table.missing).tolist()
+        if table.score is not None:
+            predictions = [RowPrediction(value) for value in table.score.tolist()]
+        else:
+            rows = [()] * len(told) if table.probabilities is None else table.probabilities.tolist()
+            predictions = [
+                RowPrediction(table.classes[label] if table.classes else None, row)
+                for label, row in zip(table.label.tolist(), rows, strict=True)
+            ]
+            told = [yes and not any(value != value for value in row) for yes, row in zip(told, rows, strict=True)]
+
+        def score(values: Values) -> RowPrediction:
+            leaf = walk(read(values))[0]
+            if not told[leaf]:
+                raise Declined
+            return predictions[leaf]
+
+        return RowForm(score, table.classes)
 
 
 def lost_default_child(ends: Codes, met: Codes | None, scope: Scope, element: str) -> Codes | None:

@@ -253,7 +253,8 @@ def try_cast(column: Column, data_type: DataType) -> tuple[Column, Bools | None]
     if any(not counts(kind) for kind in timeless) or len(timeless) == 2:
         return replace(column, data_type=data_type, values=np.zeros(len(column), target)), ~column.is_missing()
     if data_type in ("float", "double"):
-        return replace(column, data_type=data_type, values=values.astype(target)), None
+        with np.errstate(over="ignore"):  # Beyond single precision a number is infinite.
+            return replace(column, data_type=data_type, values=values.astype(target)), None
     if values.dtype.kind == "f":
         whole = np.isfinite(values) & (np.floor(values) == values) & (np.abs(values) < 2.0**63)
         if data_type == "boolean":
