@@ -27,6 +27,7 @@ def loaded(text: str, before: str = "", target: str = "double", classes: str = "
 ROWS: list[dict[str, Any]] = [
     {"x": 1.5, "z": 0.1, "i": 1, "s": "red", "b": True, "d": "2020-01-01", "t": 0.5},
     {"x": -2, "z": 3, "i": 2, "s": "blue", "b": False, "t": 0},
+    {"x": 0.75, "z": 0.3, "i": 1, "s": "red", "b": True, "t": 0.125},
     {"x": None, "z": 0.1, "i": None, "s": None, "b": None, "t": None},
     {"x": float("nan"), "z": float("nan"), "i": 1, "s": "green", "b": True, "t": 0.25},
     {},
