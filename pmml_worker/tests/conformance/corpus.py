@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 
 SUPPORTED = frozenset({
-    "DecisionTree", "GeneralRegressionModel", "MiningModel", "Regression", "RegressionModel", "RuleSetModel",
-    "Scorecard",
-    "SupportVectorMachineModel", "TreeModel",
+    "DecisionTree", "GeneralRegressionModel", "MiningModel", "NaiveBayesModel", "Regression", "RegressionModel",
+    "RuleSetModel", "Scorecard", "SupportVectorMachineModel", "TreeModel",
 })  # fmt: skip
 
 Row = dict[str, str | None]

@@ -2,6 +2,7 @@
 
 from pmml_worker.schema import (  # noqa: F401 -- registers their model elements with the parser
     general_regression,
+    naive_bayes,
     rule_set,
     scorecard,
     support_vector_machine,

@@ -261,6 +261,18 @@ class DerivedField(Element):
 
 
 @element
+class InlineField(Element):
+    """A derived field in the element that uses it; only that element knows it, so a name is not needed."""
+
+    TAG: ClassVar[str | None] = "DerivedField"
+    name: str | None = None
+    optype: OpType
+    data_type: DataType
+    expression: Expression
+    values: tuple[Value, ...] = ()
+
+
+@element
 class ParameterField(Element):
     """A parameter of a function."""
 
@@ -875,8 +887,7 @@ class MiningModel(ModelElement):
 
 UNSUPPORTED_MODELS = frozenset({
     "AnomalyDetectionModel", "AssociationModel", "BaselineModel", "BayesianNetworkModel", "ClusteringModel",
-    "GaussianProcessModel", "NaiveBayesModel", "NearestNeighborModel", "NeuralNetwork",
-    "SequenceModel", "TextModel", "DeepNetwork",
+    "GaussianProcessModel", "NearestNeighborModel", "NeuralNetwork", "SequenceModel", "TextModel", "DeepNetwork",
 })  # fmt: skip
 """Model elements of the standard that a document may hold but this engine does not score."""
 

@@ -1,0 +1,194 @@
+"""NaiveBayesModel: likelihoods of independent inputs, multiplied as logarithms (NaiveBayes)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from pmml_worker.errors import SchemaError
+from pmml_worker.models.kernel import Context
+from pmml_worker.models.predictor import Weights
+from pmml_worker.models.regression import softmax
+from pmml_worker.schema.naive_bayes import (
+    BayesInput,
+    GaussianDistribution,
+    NaiveBayesModel,
+    PoissonDistribution,
+    TargetValueStat,
+    UniformDistribution,
+)
+from pmml_worker.transform.column import Array, Codes, Column, Floats, cast_or_fault, first_fault
+from pmml_worker.transform.expressions import compile_typed, parse_or_refuse
+from pmml_worker.transform.prediction import Prediction, winner
+from pmml_worker.transform.scope import Environment, Evaluate, Scope
+
+LogDensity: TypeAlias = Callable[[Floats], Floats]
+
+_LEAST = -700.0
+"""Logarithms below it are of numbers near the least that a double holds."""
+
+
+def _gaussian(mean: float, variance: float) -> LogDensity:
+    top, width = -0.5 * math.log(2 * math.pi * variance), -0.5 / variance
+
+    def log_density(x: Floats) -> Floats:
+        distance = x - mean
+        return top + width * distance * distance
+
+    return log_density
+
+
+def _poisson(mean: float) -> LogDensity:
+    log_mean = math.log(mean)
+
+    def log_density(x: Floats) -> Floats:
+        counts, places = np.unique(x, return_inverse=True)
+        table = [n * log_mean - mean - math.lgamma(n + 1) if n >= 0 else -math.inf for n in counts.tolist()]
+        return np.array(table)[places]
+
+    return log_density
+
+
+def _uniform(lower: float, upper: float) -> LogDensity:
+    height = -math.log(upper - lower)
+    return lambda x: np.where((x >= lower) & (x <= upper), height, -np.inf)
+
+
+def _log_density(stat: TargetValueStat) -> LogDensity:
+    match stat.distribution:
+        case GaussianDistribution(mean=mean, variance=variance) as element:
+            if not variance > 0:
+                raise SchemaError(f"<GaussianDistribution>: variance {variance:g} is not above 0", element.line)
+            return _gaussian(mean, variance)
+        case PoissonDistribution(mean=mean) as element:
+            if not mean > 0:
+                raise SchemaError(f"<PoissonDistribution>: mean {mean:g} is not above 0", element.line)
+            return _poisson(mean)
+        case UniformDistribution(lower=lower, upper=upper) as element:
+            if not lower < upper:
+                raise SchemaError(f"<UniformDistribution>: lower {lower:g} is not below {upper:g}", element.line)
+            return _uniform(lower, upper)
+
+
+@dataclass(frozen=True, slots=True)
+class _Continuous:
+    """An input with a distribution for each class; None where the document tells none, which leaves the class as is."""
+
+    name: str
+    element: str
+    densities: tuple[LogDensity | None, ...]
+    counts: bool
+    threshold: float
+
+    def add(self, scope: Scope, logs: Array) -> Codes | None:
+        """Add the input's log-likelihoods to the classes', shape (classes, rows)."""
+        column = cast_or_fault(scope.column(self.name), "double", scope.faults, self.name, self.element)
+        if self.counts:
+            column = cast_or_fault(column, "integer", scope.faults, self.name, self.element)
+        x = column.values.astype(np.float64)
+        for total, log_density in zip(logs, self.densities, strict=True):
+            if log_density is None:
+                continue
+            values = log_density(x)
+            if not self.threshold > 0:
+                values = _underflown(values)
+            else:
+                np.maximum(values, math.log(self.threshold), out=values)
+            if column.missing is not None:
+                values[column.missing] = 0
+            total += values.astype(logs.dtype)
+        return column.fault
+
+
+def _underflown(values: Floats) -> Floats:
+    """Logarithms of densities as of numbers that a double can hold: those of lesser ones are of 0."""
+    tiny = values < _LEAST
+    if tiny.any():
+        values[tiny] = np.log(np.exp(values[tiny]))
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class _Discrete:
+    """An input with log-likelihoods by value, shape (values + 1, classes); the first row is of unknown values."""
+
+    evaluate: Evaluate
+    places: Weights
+    table: Floats
+
+    def add(self, scope: Scope, logs: Array) -> Codes | None:
+        """Add the input's log-likelihoods to the classes', shape (classes, rows)."""
+        column = self.evaluate(scope)
+        place = self.places.of(column).astype(np.intp)
+        if column.missing is not None:
+            place[column.missing] = 0
+        logs += self.table.T.astype(logs.dtype)[:, place]
+        return column.fault
+
+
+class NaiveBayesKernel:
+    """Scores a NaiveBayesModel; inputs that are missing, or of a value that was never counted, are left out."""
+
+    def __init__(self, model: NaiveBayesModel, context: Context) -> None:
+        if not 0 <= model.threshold < math.inf:
+            raise SchemaError(f"<NaiveBayesModel>: threshold {model.threshold:g} is no probability", model.line)
+        self.threshold = model.threshold
+        self.dtype = np.float32 if model.x_math_context == "float" else np.float64
+        counts = model.bayes_output.target_value_counts.counts
+        self.classes = tuple(dict.fromkeys(item.value for item in counts))
+        if len(self.classes) != len(counts):
+            raise SchemaError("<BayesOutput> counts a value twice", model.bayes_output.line)
+        if any(item.count < 0 for item in counts):
+            raise SchemaError("<BayesOutput> has a negative count", model.bayes_output.line)
+        with np.errstate(divide="ignore"):
+            self.prior = np.log(np.array([[item.count] for item in counts], np.float64)).astype(self.dtype)
+        self.inputs = [self._input(item, context.environment) for item in model.bayes_inputs.inputs]
+
+    def _input(self, element: BayesInput, environment: Environment) -> _Continuous | _Discrete:
+        environment.type_of(element.field_name, element)
+        if element.target_value_stats is None:
+            return self._discrete(element, environment)
+        stats = {stat.value: stat for stat in element.target_value_stats.stats}
+        densities = tuple(_log_density(stats[name]) if name in stats else None for name in self.classes)
+        counts = any(isinstance(stat.distribution, PoissonDistribution) for stat in stats.values())
+        return _Continuous(element.field_name, str(element), densities, counts, self.threshold)
+
+    def _discrete(self, element: BayesInput, environment: Environment) -> _Discrete:
+        name, field = element.field_name, element.derived_field
+        data_type = environment.type_of(name, element).data_type
+        evaluate: Evaluate = lambda scope: scope.column(name)  # noqa: E731
+        if field is not None:
+            data_type = field.data_type
+            evaluate = compile_typed(field.expression, data_type, environment, field.name or name)
+        if not element.pair_counts:
+            raise SchemaError(f'<BayesInput> "{name}" has neither <TargetValueStats> nor <PairCounts>', element.line)
+        values = [parse_or_refuse(pair.value, data_type, "value", pair.line) for pair in element.pair_counts]
+        pairs: list[Mapping[str, float]] = [
+            {item.value: item.count for item in pair.counts.counts} for pair in element.pair_counts
+        ]
+        table = np.zeros((len(values) + 1, len(self.classes)))
+        for column, category in enumerate(self.classes):
+            total = sum(pair.get(category, 0.0) for pair in pairs)
+            for row, pair in enumerate(pairs, 1):
+                count = pair.get(category)
+                if count is not None:
+                    share = count / total if count > 0 else self.threshold
+                    table[row, column] = math.log(share) if share > 0 else -math.inf
+        places = Weights({value: row for row, value in enumerate(values, 1)}, np.float64)
+        return _Discrete(evaluate, places, table)
+
+    def score(self, scope: Scope) -> Prediction:
+        """Predict for a block of rows."""
+        logs = np.zeros((len(self.classes), scope.rows), self.dtype)
+        fault: Codes | None = None
+        with np.errstate(all="ignore"):
+            for item in self.inputs:
+                fault = first_fault(fault, item.add(scope, logs))
+            logs += self.prior
+            table = softmax(logs.T)
+        value = winner(logs.T, self.classes, None)
+        return Prediction(Column("string", value.values, None, self.classes, fault=fault), self.classes, table)
