@@ -142,3 +142,56 @@ def kernel_machines(
     Raises:
         ValueError: a term names no vector, or shapes do not fit.
     """
+
+class References:
+    """Points that rows are compared with; any number of threads may use them at once.
+
+    Columns of a block, one for each coordinate: float64, NaN being missing. Measures are float32 if `single`.
+    """
+
+    def __init__(
+        self,
+        *,
+        references: npt.NDArray[np.float64],
+        compare: npt.NDArray[np.uint8],
+        weight: npt.NDArray[np.float64],
+        scale: npt.NDArray[np.float64],
+        missing_weight: npt.NDArray[np.float64],
+        tables: list[npt.NDArray[np.float64]],
+        aggregate: int,
+        power: float,
+        binary: npt.NDArray[np.float64],
+        largest: bool,
+        single: bool,
+    ) -> None:
+        """Pack references.
+
+        Args:
+            references: shape (references, coordinates).
+            compare: shape (coordinates,), how two values compare: 0 their difference, 1 a Gaussian of it, 2 whether
+                they differ, 3 whether they are equal, 4 a table's cell.
+            weight: shape (coordinates,), what each comparison is multiplied by.
+            scale: shape (coordinates,), the difference at which the Gaussian is one half.
+            missing_weight: shape (coordinates,), what each coordinate counts where others are missing.
+            tables: for each coordinate shape (codes, codes), empty where it has none.
+            aggregate: 0 the root of the sum of squares, 1 the sum of squares, 2 the largest, 3 the sum, 4 the root of
+                the sum of powers, 5 a ratio of counts of pairs of 0 and 1.
+            power: the power, and the root.
+            binary: shape (8,), factors of the pairs 11, 10, 01 and 00 above and below the fraction's line.
+            largest: whether the largest measure is the best.
+            single: whether to compute in single precision.
+
+        Raises:
+            ValueError: lengths differ, or there is no such comparison or aggregate.
+        """
+
+    def best(self, columns: list[npt.NDArray[np.float64]]) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
+        """The best reference of each row, the first of equals, -1 if none can be compared; and its measure."""
+
+    def nearest(
+        self, columns: list[npt.NDArray[np.float64]], most: int
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
+        """The best references of each row, best first, -1 where there are no more; and measures; (rows, most)."""
+
+    def measures(self, columns: list[npt.NDArray[np.float64]]) -> npt.NDArray[Any]:
+        """All measures, shape (rows, references)."""

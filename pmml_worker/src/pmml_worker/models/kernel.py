@@ -24,11 +24,13 @@ class Context:
         targets: the fields that it predicts; one unnamed if it names none.
         compile_inner: compiles a model that the element holds, seen from an environment; it gives, for a scope, the
             inner model's prediction.
+        is_outermost: whether the model is the document's own, so that only its output fields read its prediction.
     """
 
     environment: Environment
     targets: tuple[TargetField, ...]
     compile_inner: Callable[[ModelElement, Environment], Callable[[Scope], Prediction]]
+    is_outermost: bool
 
 
 class Kernel(Protocol):

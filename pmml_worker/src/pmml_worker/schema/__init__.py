@@ -1,8 +1,11 @@
 """PMML text to a typed, immutable model, named as in the standard (`elements`); scores nothing."""
 
 from pmml_worker.schema import (  # noqa: F401 -- registers their model elements with the parser
+    anomaly,
+    clustering,
     general_regression,
     naive_bayes,
+    nearest_neighbor,
     rule_set,
     scorecard,
     support_vector_machine,

@@ -886,8 +886,8 @@ class MiningModel(ModelElement):
 
 
 UNSUPPORTED_MODELS = frozenset({
-    "AnomalyDetectionModel", "AssociationModel", "BaselineModel", "BayesianNetworkModel", "ClusteringModel",
-    "GaussianProcessModel", "NearestNeighborModel", "NeuralNetwork", "SequenceModel", "TextModel", "DeepNetwork",
+    "AssociationModel", "BaselineModel", "BayesianNetworkModel", "GaussianProcessModel", "NeuralNetwork",
+    "SequenceModel", "TextModel", "DeepNetwork",
 })  # fmt: skip
 """Model elements of the standard that a document may hold but this engine does not score."""
 

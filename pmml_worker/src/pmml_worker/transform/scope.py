@@ -48,16 +48,22 @@ class Environment:
         outer: the environment that this one extends.
         row_order: shared by all environments of a document; whatever reads other rows than its own, when it is compiled
             with an environment, sets `is_sequential`, and the engine then scores a table as one block.
+        derived: how the derived fields of this environment are computed.
     """
 
     functions: Mapping[str, DefineFunction]
     fields: dict[str, FieldType] = field(default_factory=dict)
     outer: Environment | None = None
     row_order: RowOrder = field(default_factory=RowOrder)
+    derived: dict[str, Evaluate] = field(default_factory=dict)
 
     def inner(self) -> Environment:
         """An environment that sees all of this one and whose own fields this one does not see."""
         return Environment(self.functions, {}, self, self.row_order)
+
+    def all_derived(self) -> dict[str, Evaluate]:
+        """How the derived fields of this and of outer environments are computed."""
+        return self.derived if self.outer is None else {**self.outer.all_derived(), **self.derived}
 
     def find(self, name: str) -> FieldType | None:
         """The type of a field, None if there is no such field."""
