@@ -64,7 +64,8 @@ def test_results_are_those_of_the_reference_and_of_the_source(case: Case, clean_
     results = model.score(case.rows("input.csv"), errors="collect")
     meta = case.meta.get("jpmml_1_7_7") or {"row_errors": 0}
     told = []
-    if case.has("jpmml.csv") and not (meta["row_errors"] and excused(case, meta["error"].rpartition(".")[2])):
+    outcome = meta["error"].rpartition(".")[2] if meta["row_errors"] else "table"
+    if case.has("jpmml.csv") and not excused(case, outcome):
         told.append(cells(case, model, "jpmml.csv", results))
     if not excused(case, "source"):
         told.append(cells(case, model, "expected.csv", results))
