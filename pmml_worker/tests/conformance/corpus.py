@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 SUPPORTED = frozenset({
-    "DecisionTree", "GeneralRegressionModel", "MiningModel", "NaiveBayesModel", "Regression", "RegressionModel",
-    "RuleSetModel", "Scorecard", "SupportVectorMachineModel", "TreeModel",
+    "AnomalyDetectionModel", "ClusteringModel", "DecisionTree", "GeneralRegressionModel", "MiningModel",
+    "NaiveBayesModel", "NearestNeighborModel", "Regression", "RegressionModel", "RuleSetModel", "Scorecard",
+    "SupportVectorMachineModel", "TreeModel",
 })  # fmt: skip
 
 Row = dict[str, str | None]
