@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 from pmml_worker.models.predicate import Test, comparison_value, compile_predicate, set_values
+from pmml_worker.models.row import Declined, RowFields, Values
 from pmml_worker.schema.elements import (
     CompoundPredicate,
     DataType,
@@ -18,9 +21,28 @@ from pmml_worker.schema.elements import (
 )
 from pmml_worker.transform.column import Array, Codes, Column, Faults, Ints, first_fault
 from pmml_worker.transform.scope import Environment, Scope
+from pmml_worker.transform.values import Scalar
 
-Choice: TypeAlias = Callable[[Scope], tuple[Ints, Codes | None]]
+Ask: TypeAlias = Callable[[Scope], tuple[Ints, Codes | None]]
 """For each row the position of the first predicate that is true, their number if none is; and faults met on the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A compiled choice.
+
+    Attributes:
+        ask: chooses for the rows of a block.
+        row: compiles what chooses for one row; it raises Declined where only blocks can be asked.
+    """
+
+    ask: Ask
+    row: Callable[[RowFields], Callable[[Values], int]]
+
+
+def _decline(_: RowFields) -> Callable[[Values], int]:
+    raise Declined
+
 
 _EXACT = 2.0**53
 """Integers up to this are exact as doubles."""
@@ -38,14 +60,14 @@ def compile_choice(predicates: Sequence[Predicate], environment: Environment) ->
     names = {part.field for part in simple}
     ask = _asker(tests[:end], len(tests))
     if len(names) != 1:
-        return ask
+        return Choice(ask, _decline)
     name = names.pop()
     data_type = environment.type_of(name, simple[0]).data_type
     if data_type == "string":
-        return _by_category(name, ask)
+        return _by_category(name, {str(value) for part in simple for value in _values(part, data_type)}, ask)
     thresholds = np.array(sorted({float(value) for part in simple for value in _values(part, data_type)}))
     if not (np.abs(thresholds) < _EXACT).all():
-        return ask
+        return Choice(ask, _decline)
     return _by_interval(name, data_type, thresholds, ask)
 
 
@@ -58,16 +80,14 @@ def _parts(predicate: Predicate) -> Iterator[SimplePredicate | SimpleSetPredicat
         yield predicate
 
 
-def _values(part: SimplePredicate | SimpleSetPredicate, data_type: DataType) -> list[float]:
-    """The numbers that a predicate compares its field with."""
+def _values(part: SimplePredicate | SimpleSetPredicate, data_type: DataType) -> list[Scalar]:
+    """The values that a predicate compares its field with."""
     if isinstance(part, SimpleSetPredicate):
-        values = set_values(part, data_type)
-    else:
-        values = [] if part.value is None else [comparison_value(part.value, data_type, part.line)]
-    return [float(value) for value in values if not isinstance(value, str)]
+        return set_values(part, data_type)
+    return [] if part.value is None else [comparison_value(part.value, data_type, part.line)]
 
 
-def _asker(tests: Sequence[Test], none: int) -> Choice:
+def _asker(tests: Sequence[Test], none: int) -> Ask:
     """Ask one predicate after the other; those after the true one are not asked."""
 
     def ask(scope: Scope) -> tuple[Ints, Codes | None]:
@@ -87,14 +107,14 @@ def _asker(tests: Sequence[Test], none: int) -> Choice:
     return ask
 
 
-def _ask_of(name: str, column: Column, ask: Choice) -> Ints:
+def _ask_of(name: str, column: Column, ask: Ask) -> Ints:
     """What is chosen for the values of a column of the only field that is asked for."""
     scope = Scope(len(column), Faults(), {})
     scope.declare(name, column)
     return ask(scope)[0]
 
 
-def _by_category(name: str, ask: Choice) -> Choice:
+def _by_category(name: str, named: set[str], ask: Ask) -> Choice:
     """Ask once for each distinct text of a block, and for a missing one."""
 
     def look_up(scope: Scope) -> tuple[Ints, Codes | None]:
@@ -108,10 +128,22 @@ def _by_category(name: str, ask: Choice) -> Choice:
         at = column.values if column.missing is None else np.where(column.missing, len(categories), column.values)
         return table[at], column.fault
 
-    return look_up
+    def row(fields: RowFields) -> Callable[[Values], int]:
+        place = fields.place(name)
+        texts = (*named, "".join(named) + "?", "")
+        missing = np.arange(len(texts)) == len(texts) - 1
+        *own, other, absent = _ask_of(
+            name, Column("string", np.arange(len(texts), dtype=np.int32), missing, texts), ask
+        )
+        table: dict[str | None, int] = {text: int(at) for text, at in zip(named, own, strict=True)}
+        table[None] = int(absent)
+        unnamed = int(other)
+        return lambda values: table.get(values[place], unnamed)
+
+    return Choice(look_up, row)
 
 
-def _by_interval(name: str, data_type: DataType, thresholds: Array, ask: Choice) -> Choice:
+def _by_interval(name: str, data_type: DataType, thresholds: Array, ask: Ask) -> Choice:
     """Ask at load for each number that is compared with, for the intervals between them, and for a missing value."""
     after = np.nextafter(thresholds, np.inf)
     before = np.nextafter(thresholds[:1], -np.inf) if len(thresholds) else np.zeros(1)
@@ -135,4 +167,15 @@ def _by_interval(name: str, data_type: DataType, thresholds: Array, ask: Choice)
             at = np.where(column.missing, len(table) - 1, at)
         return table[at], column.fault
 
-    return look_up
+    def row(fields: RowFields) -> Callable[[Values], int]:
+        place = fields.place(name)
+        cuts, chosen = thresholds.tolist(), table.tolist()
+        bisect = bisect_left if sides[0] == "left" else bisect_right
+        if len(sides) == 2:
+            return lambda values: (
+                chosen[-1] if (value := values[place]) is None
+                else chosen[bisect_left(cuts, value) + bisect_right(cuts, value)]
+            )  # fmt: skip
+        return lambda values: chosen[-1] if (value := values[place]) is None else chosen[bisect(cuts, value)]
+
+    return Choice(look_up, row)

@@ -7,6 +7,7 @@ import numpy as np
 from pmml_worker.errors import SchemaError
 from pmml_worker.models.comparison import Comparison, Coordinate, coordinate, field_reader
 from pmml_worker.models.kernel import Context
+from pmml_worker.models.row import Declined, RowFields, RowForm, RowPrediction, Values
 from pmml_worker.schema.clustering import Cluster, ClusteringField, ClusteringModel
 from pmml_worker.schema.elements import Array as ArrayElement
 from pmml_worker.schema.elements import DerivedField
@@ -32,6 +33,7 @@ class ClusteringKernel:
         self.display = tuple(cluster.name or "" for cluster in model.clusters)
         self.has_no_display = np.array([cluster.name is None for cluster in model.clusters], np.bool_)
         self.element = str(model)
+        self.has_derived_centers = model.center_fields is not None
         self.single = model.x_math_context == "float"
         fields = [field for field in model.clustering_fields if field.is_center_field]
         centers = [_center(cluster) for cluster in model.clusters]
@@ -53,6 +55,27 @@ class ClusteringKernel:
         self.ranks = max((field.rank for field in output if field.feature in _AFFINITIES | _ENTITIES), default=1)
         told = any(field.feature in _AFFINITIES or field.segment_id is not None for field in output)
         self.tells_affinities = told or self.ranks > 1 or not context.is_outermost
+
+    def row(self, fields: RowFields) -> RowForm:
+        """The form for one row, where only the nearest cluster is asked for."""
+        comparison = self.comparison
+        if self.mahalanobis is not None or self.tells_affinities or self.has_derived_centers or comparison.is_binary:
+            raise Declined
+        places = []
+        for item in comparison.coordinates:
+            if item.codes is not None or fields.type_of(item.name) not in ("double", "float", "integer"):
+                raise Declined
+            places.append(fields.place(item.name))
+        best, names = comparison.references.best, self.names
+
+        def score(values: Values) -> RowPrediction:
+            point = np.array([values[place] for place in places], np.float64)
+            index = best(list(point.reshape(-1, 1)))[0][0]
+            if index < 0:
+                raise Declined
+            return RowPrediction(names[index])
+
+        return RowForm(score)
 
     def score(self, scope: Scope) -> Prediction:
         """Predict for a block of rows."""

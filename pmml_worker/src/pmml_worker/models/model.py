@@ -183,6 +183,8 @@ def compile_row(model: CompiledModel, document: Document) -> Callable[[Mapping[s
     form = model.row(fields)
     read, score = fields.reader(), form.score
     target = model.targets[0].name
+    if target is None and not model.outputs:
+        raise Declined
     told = [(name, form.nested.get(name, 0), form.own.get(name)) for name in model.outputs if name != target]
 
     def score_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -284,7 +286,7 @@ class CompiledModel:
             self.model.x_math_context,
         )
         score = form.score if change is None else changed(form.score, change)
-        predicted = target.type.data_type if target.type else "string" if is_classification else "double"
+        predicted = target.type.data_type if target.type else "double" if self.function == "regression" else "string"
         own = {item.element.name: output_function(item.element, form.classes, predicted) for item in self.output}
         return RowModel(score, form.classes, form.outputs, own)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from pmml_worker.errors import SchemaError
 from pmml_worker.models.kernel import Context
 from pmml_worker.models.predictor import Weights
 from pmml_worker.models.regression import softmax
+from pmml_worker.models.row import Declined, RowFields, RowForm, RowPrediction, Values
 from pmml_worker.schema.naive_bayes import (
     BayesInput,
     GaussianDistribution,
@@ -26,7 +27,8 @@ from pmml_worker.transform.expressions import compile_typed, parse_or_refuse
 from pmml_worker.transform.prediction import Prediction, winner
 from pmml_worker.transform.scope import Environment, Evaluate, Scope
 
-LogDensity: TypeAlias = Callable[[Floats], Floats]
+LogDensity: TypeAlias = Callable[[Any], Any]
+"""Of a number, or of each of many."""
 
 _LEAST = -700.0
 """Logarithms below it are of numbers near the least that a double holds."""
@@ -114,8 +116,12 @@ def _underflown(values: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Discrete:
-    """An input with log-likelihoods by value, shape (values + 1, classes); the first row is of unknown values."""
+    """An input with log-likelihoods by value, shape (values + 1, classes); the first row is of unknown values.
 
+    `name` is the field's, None where the input is derived from it.
+    """
+
+    name: str | None
     evaluate: Evaluate
     places: Weights
     table: Floats
@@ -179,7 +185,56 @@ class NaiveBayesKernel:
                     share = count / total if count > 0 else self.threshold
                     table[row, column] = math.log(share) if share > 0 else -math.inf
         places = Weights({value: row for row, value in enumerate(values, 1)}, np.float64)
-        return _Discrete(evaluate, places, table)
+        return _Discrete(name if field is None else None, evaluate, places, table)
+
+    def row(self, fields: RowFields) -> RowForm:
+        """The form for one row, in double precision."""
+        if self.dtype is not np.float64:
+            raise Declined
+        least = math.log(self.threshold) if self.threshold > 0 else -math.inf
+        numbers = []
+        tables = []
+        for item in self.inputs:
+            if isinstance(item, _Discrete):
+                if item.name is None:
+                    raise Declined
+                place = fields.place(item.name)
+                rows = item.table.tolist()
+                tables.append((place, {value: rows[int(row)] for value, row in item.places.numbers.items()}))
+                continue
+            densities = [density for density in item.densities if density is not None]
+            if item.counts or len(densities) < len(item.densities):
+                raise Declined
+            place = fields.place(item.name)
+            if fields.type_of(item.name) not in ("double", "float", "integer"):
+                raise Declined
+            numbers.append((place, densities))
+        prior, classes = self.prior[:, 0].tolist(), self.classes
+
+        def score(values: Values) -> RowPrediction:
+            logs = [0.0] * len(classes)
+            for place, densities in numbers:
+                value = values[place]
+                if value is None:
+                    continue
+                for position, log_density in enumerate(densities):
+                    found: float = log_density(value)
+                    if found < _LEAST and least == -math.inf:
+                        raise Declined
+                    logs[position] += max(found, least)
+            for place, table in tables:
+                row = table.get(values[place])
+                if row is not None:
+                    logs = [log + found for log, found in zip(logs, row, strict=True)]
+            logs = [log + start for log, start in zip(logs, prior, strict=True)]
+            top = max(logs)
+            if not math.isfinite(top):
+                raise Declined
+            powers = [math.exp(log - top) for log in logs]
+            total = sum(powers)
+            return RowPrediction(classes[logs.index(top)], [power / total for power in powers])
+
+        return RowForm(score, classes)
 
     def score(self, scope: Scope) -> Prediction:
         """Predict for a block of rows."""

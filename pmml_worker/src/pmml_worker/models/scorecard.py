@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 import numpy as np
 
 from pmml_worker.errors import SchemaError
 from pmml_worker.models.choice import compile_choice
 from pmml_worker.models.kernel import Context
+from pmml_worker.models.row import Declined, RowFields, RowForm, RowPrediction, Values
 from pmml_worker.schema.elements import DataType
 from pmml_worker.schema.scorecard import Attribute, Characteristic, Scorecard
 from pmml_worker.transform.column import (
@@ -60,7 +62,7 @@ class _Characteristic:
 
     def score(self, scope: Scope) -> tuple[Array, Ints, Codes | None]:
         """Partial scores, the positions of the attributes that they come from, and faults."""
-        chosen, fault = self.choose(scope)
+        chosen, fault = self.choose.ask(scope)
         partial = self.partial[chosen]
         for position, evaluate, attribute in self.complex:
             here = chosen == position
@@ -92,6 +94,9 @@ def _only(rows: Array, fault: Codes | None) -> Codes | None:
     return None if fault is None else np.where(rows, fault, 0).astype(np.int32)
 
 
+_points = itemgetter(0)
+
+
 class ScorecardKernel:
     """A compiled scorecard."""
 
@@ -116,6 +121,38 @@ class ScorecardKernel:
         fields = model.output.fields if model.output else ()
         asked = max((field.rank for field in fields if field.feature == "reasonCode"), default=len(given))
         self.ranks = min(asked, len(given)) if self.reasons else 0
+
+    def row(self, fields: RowFields) -> RowForm:
+        """The form for one row."""
+        if self.data_type == "float" or self.shared:
+            raise Declined
+        parts = []
+        for item in self.characteristics:
+            if item.complex:
+                raise Declined
+            points = [float(item.baseline) - part for part in item.partial.tolist()]
+            if self.above:
+                points = [-point for point in points]
+            reasons = [self.reasons[code] for code in item.codes.tolist()] if self.reasons else []
+            parts.append((item.choose.row(fields), len(item.partial) - 1, item.partial.tolist(), points, reasons))
+        initial, ranks = self.initial, self.ranks
+
+        def score(values: Values) -> RowPrediction:
+            total = initial
+            taken = []
+            for choose, none, partial, points, reasons in parts:
+                at = choose(values)
+                if at == none:
+                    raise Declined
+                total += partial[at]
+                if ranks:
+                    taken.append((points[at], reasons[at]))
+            if not ranks:
+                return RowPrediction(total)
+            taken.sort(key=_points, reverse=True)
+            return RowPrediction(total, (), {"reasonCode": [code for point, code in taken[:ranks] if point >= 0]})
+
+        return RowForm(score)
 
     def score(self, scope: Scope) -> Prediction:
         """Add up the partial scores and rank the reasons (Scorecard, "Scoring Procedure", "Ranking Reason Codes")."""

@@ -8,6 +8,7 @@ import numpy as np
 from pmml_worker.errors import SchemaError
 from pmml_worker.kernels import _native
 from pmml_worker.models.kernel import Context
+from pmml_worker.models.row import Declined, RowFields, RowForm, RowPrediction, Values
 from pmml_worker.models.vectors import compile_entry, vectors_of
 from pmml_worker.schema.support_vector_machine import (
     LinearKernelType,
@@ -45,6 +46,7 @@ class SupportVectorMachineKernel:
         self.coef0 = getattr(kernel, "coef0", 0.0)
         self.degree = getattr(kernel, "degree", 1.0)
         self.log_base = math.log(_FLOAT_E) if self.dtype is np.float32 else 1.0
+        self.pair: tuple[str, str, float, bool] | None = None
         self.decide: Callable[[Array, Scope], Prediction] = self._number
         if model.function_name == "classification":
             self.decide = self._compile_decision(model)
@@ -97,6 +99,39 @@ class SupportVectorMachineKernel:
         prediction = self.decide(values, scope)
         return prediction if fault is None else _with_fault(prediction, fault)
 
+    def row(self, fields: RowFields) -> RowForm:
+        """The form for one row: of a number, or of one machine between two classes."""
+        single = self.dtype is np.float32
+        if single or len(self.intercepts) > 1 or not all(entry.is_field for entry in self.entries):
+            raise Declined
+        if self.pair is None and self.decide != self._number:
+            raise Declined
+        places = [fields.place(entry.field) for entry in self.entries]
+        if any(fields.type_of(entry.field) in ("string", "boolean") for entry in self.entries):
+            raise Declined
+
+        def value_of(values: Values) -> float:
+            point = np.array([values[place] for place in places], np.float64)
+            result: float = _native.kernel_machines(
+                point.reshape(-1, 1), self.vectors, self.ends, self.terms, self.weights, self.intercepts,
+                self.kind, self.gamma, self.coef0, self.degree, self.log_base,
+            ).item()  # fmt: skip
+            if result != result:
+                raise Declined
+            return result
+
+        if self.pair is None:
+            return RowForm(lambda values: RowPrediction(value_of(values)))
+        first, second, threshold, max_wins = self.pair
+
+        def score(values: Values) -> RowPrediction:
+            value = value_of(values)
+            if value > threshold if max_wins else value < threshold:
+                return RowPrediction(first, (1.0, 0.0))
+            return RowPrediction(second, (0.0, 1.0))
+
+        return RowForm(score, (first, second))
+
     def _number(self, values: Array, _: Scope) -> Prediction:
         return Prediction(Column("float" if self.dtype is np.float32 else "double", values[0]))
 
@@ -127,6 +162,8 @@ class SupportVectorMachineKernel:
                 )
             pairs.append((category, machine.alternate_target_category))
         thresholds = [model.threshold if item.threshold is None else item.threshold for item in machines]
+        if len(pairs) == 1 and pairs[0][0] != pairs[0][1]:
+            self.pair = (*pairs[0], thresholds[0], model.max_wins)
         return _voted(pairs, np.array(thresholds, self.dtype), model.max_wins)
 
     def _rounded(self, classes: tuple[str, str]) -> Callable[[Array, Scope], Prediction]:

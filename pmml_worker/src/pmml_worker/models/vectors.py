@@ -14,11 +14,12 @@ from pmml_worker.transform.scope import Environment, Evaluate, Scope
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the vectors: the field that it is of, and how its numbers are computed."""
+    """One entry of the vectors: its field, how its numbers are computed, and whether they are the field's values."""
 
     field: str
     element: str
     evaluate: Evaluate
+    is_field: bool
 
     def column(self, scope: Scope) -> Column:
         """The numbers; rows where the field is missing are faulty, because no vector has a gap."""
@@ -38,7 +39,9 @@ def compile_entry(element: FieldRef | CategoricalPredictor, environment: Environ
     if isinstance(element, FieldRef):
         if environment.type_of(element.field, element).data_type == "string":
             raise SchemaError(f'<FieldRef> names field "{element.field}", which has no numbers', element.line)
-        return Entry(element.field, str(element), compile_expression(element, environment))
+        return Entry(
+            element.field, str(element), compile_expression(element, environment), element.map_missing_to is None
+        )
     name, coefficient = element.name, element.coefficient
     data_type = environment.type_of(name, element).data_type
     value = parse_or_refuse(element.value, data_type, "value", element.line)
@@ -48,7 +51,7 @@ def compile_entry(element: FieldRef | CategoricalPredictor, environment: Environ
         hit = np.where(equals(column, value), coefficient, 0.0)
         return Column("double", hit, column.missing, fault=column.fault)
 
-    return Entry(name, str(element), indicate)
+    return Entry(name, str(element), indicate, False)
 
 
 def vectors_of(entries: Sequence[Entry], scope: Scope, dtype: type[np.floating]) -> tuple[Array, Codes | None]:
