@@ -364,6 +364,9 @@ class Arima:
                 raise SchemaError(f"<MaximumLikelihoodStat> lacks the state of its method {stat.method}", stat.line)
         elif is_exact:
             raise SchemaError("<ARIMA> of exactLeastSquares lacks its <MaximumLikelihoodStat>", element.line)
+        self._space = _space(stat.kalman_state) if is_exact and stat and stat.kalman_state else None
+        if self._space is not None:
+            need = 0
         if self._state is None:
             need += len(self._ar) - 1
         if need > len(self._series) or not np.isfinite(self._series[len(self._series) - need :]).all():
@@ -411,7 +414,10 @@ class Arima:
             noise = _Noise(mean, np.cumsum(psi**2))
         else:
             noise = self._state.noise(ahead, self._difference)
-        level = recursive(self._difference, noise.mean + self._constant, self._series)
+        if self._space is None:
+            level = recursive(self._difference, noise.mean + self._constant, self._series)
+        else:
+            level = self._space.path(ahead).mean + self._constant
         positions = self._last + np.arange(1.0, steps + 1)
         for outlier in self._outliers:
             level[self._behind :] += outlier.effects(positions)
@@ -456,6 +462,18 @@ def _residuals(*components: NonseasonalComponent | SeasonalComponent | None) -> 
     parts: list[MA] = [component.ma for component in components if component is not None and component.ma is not None]
     arrays = [part.residuals.array.numbers() for part in parts if part.residuals is not None]
     return max(arrays, key=len, default=None)
+
+
+def _space(element: KalmanState) -> StateSpace | None:
+    """How the series itself, not only its noise, goes on from the state, where exporters say so by two matrices."""
+    if element.transition_matrix is None or element.measurement_matrix is None:
+        return None
+    state = element.final_state_vector.array.numbers()
+    transition = square(element.transition_matrix.matrix, "TransitionMatrix")
+    measurement = element.measurement_matrix.matrix.numbers()
+    if len(transition) != len(state) or measurement.shape != (1, len(state)) or np.isnan(measurement).any():
+        raise SchemaError(f"<KalmanState> has {len(state)} states; its matrices are of other sizes", element.line)
+    return StateSpace(state, transition, measurement[0])
 
 
 class _Outlier:
@@ -701,8 +719,8 @@ class StateSpace:
         if self._novelty is None:
             return np.full(len(rows), np.nan)
         start = self._novelty if self._covariance is None else self._covariance
-        first = np.einsum("hi,ij,hj->h", rows, start, rows)
-        new = np.einsum("hi,ij,hj->h", rows, self._novelty, rows)
+        first: Floats = np.einsum("hi,ij,hj->h", rows, start, rows)
+        new: Floats = np.einsum("hi,ij,hj->h", rows, self._novelty, rows)
         later = np.concatenate(([0.0], np.cumsum(new)[:-1]))
         scale = 1.0 if np.isnan(self._scale) else self._scale
         return scale * (first + later + self._observation_variance)

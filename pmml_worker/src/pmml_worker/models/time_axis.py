@@ -59,8 +59,10 @@ class _Unit:
         # NumPy knows no dates millions of years away; a time that far is beyond any series.
         dates = np.clip(np.nan_to_num(days), -1e6, 1e8).astype(np.int64).astype("datetime64[D]")
         if self.name == "dateMonths":
-            return dates.astype("datetime64[M]").astype(np.float64) - (self.year - 1970) * 12.0
-        return dates.astype("datetime64[Y]").astype(np.float64) - (self.year - 1970)
+            months: Floats = dates.astype("datetime64[M]").astype(np.float64)
+            return months - (self.year - 1970) * 12.0
+        years: Floats = dates.astype("datetime64[Y]").astype(np.float64)
+        return years - (self.year - 1970)
 
 
 def _unit(anchor: TimeAnchor) -> _Unit | None:
@@ -124,12 +126,12 @@ class _Steps:
         floor = np.floor(steps + _EPSILON)
         length = len(self._mask)
         cycles, place = np.floor(floor / length), np.mod(floor, length).astype(np.int64)
-        count = cycles * self._before[-1] + self._before[place]
+        count: Floats = cycles * self._before[-1] + self._before[place]
         for numbers, sign in ((self._removed, -1), (self._added, 1)):
             zero = int(np.searchsorted(numbers, 0.0))
             count = count + sign * (np.searchsorted(numbers, floor) - zero)
         rest = steps - floor
-        return count + np.where(np.abs(rest) <= _EPSILON, 0.0, rest)
+        return count + np.where(np.abs(rest) <= _EPSILON, np.zeros(1), rest)
 
 
 @dataclass(frozen=True, slots=True)

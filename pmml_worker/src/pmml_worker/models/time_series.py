@@ -183,8 +183,8 @@ class _Regressor:
             case "constant":
                 return np.full(steps, self._past[-1])
             case "trend":
-                values = np.polynomial.polynomial.polyval(positions, self._coefficients)
-                return transform(np.atleast_1d(values), self.element.transformation)
+                trend = np.polynomial.polynomial.polyval(positions, self._coefficients).astype(np.float64)
+                return transform(trend, self.element.transformation)
             case "stored":
                 values = np.full(steps, np.nan)
                 later = np.rint(self._positions - self._last).astype(np.int64)
@@ -206,8 +206,12 @@ class _Regressor:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What rows are told, each of shape (rows,); errors and centre before the transformation is undone."""
+    """What rows are told, each of shape (rows,); centre and its errors before the transformation is undone.
 
+    Where `missing` is true, a regressor has no value.
+    """
+
+    missing: Bools
     value: Floats
     error: Floats
     centre: Floats
@@ -408,7 +412,7 @@ class TimeSeriesKernel:
             codes = fault.copy()
             answer = self._answer(series, positions, missing, steps, scope)
             codes = np.where(codes != 0, codes, answer.fault)
-            absent = np.isnan(answer.value) & ~missing & (codes == 0)
+            absent = np.isnan(answer.value) & ~missing & ~answer.missing & (codes == 0)
             unknown = absent & ~is_future
             rows = [
                 *(complaints if series.forecast is not None else ()),
@@ -416,7 +420,9 @@ class TimeSeriesKernel:
             ]
             for where, complaint in rows:
                 codes = self._complain(scope, codes, where & ~missing, complaint, element)
-            predictions[target.name] = self._prediction(answer, missing | unknown, codes, series, target.name)
+            predictions[target.name] = self._prediction(
+                answer, missing | answer.missing | unknown, codes, series, target.name
+            )
         return predictions
 
     def _positions(self, scope: Scope) -> tuple[Floats, Bools, Codes]:
@@ -459,7 +465,7 @@ class TimeSeriesKernel:
         rows = scope.rows
         value, error = np.full(rows, np.nan), np.full(rows, np.nan)
         centre, centre_error = np.full(rows, np.nan), np.full(rows, np.nan)
-        fault = np.zeros(rows, np.int32)
+        fault, lacking = np.zeros(rows, np.int32), np.zeros(rows, np.bool_)
         most = int(steps.max(initial=0))
         path = series.path(most)
         future = steps > 0
@@ -470,10 +476,12 @@ class TimeSeriesKernel:
             for regressor in series.immediate:
                 column, given = _given(regressor, scope)
                 centre += regressor.numerator[0] * given
+                lacking |= future & np.isnan(given)
                 fault = np.where(future & (fault == 0), column, fault).astype(np.int32)
             for regressor in series.lasting:
-                effect, codes = self._effect(series.forecast, regressor, scope, steps, most)
+                effect, without, codes = self._effect(series.forecast, regressor, scope, steps, most)
                 centre += effect
+                lacking |= without
                 fault = np.where(future & (fault == 0), codes, fault).astype(np.int32)
             transformation = series.forecast.transformation
             value[future] = restore(centre[future], transformation)
@@ -481,12 +489,12 @@ class TimeSeriesKernel:
         past = ~missing & ~future
         series.tell(positions, value, error, past)
         centre[past], centre_error[past] = np.nan, np.nan
-        return _Answer(value, error, centre, centre_error, fault)
+        return _Answer(lacking, value, error, centre, centre_error, fault)
 
     def _effect(
         self, forecast: Forecast, regressor: _Regressor, scope: Scope, steps: Ints, most: int
-    ) -> tuple[Floats, Codes]:
-        """What a regressor adds whose values in other rows matter, too, shape (rows,), and faults."""
+    ) -> tuple[Floats, Bools, Codes]:
+        """What a regressor adds whose values in other rows matter, too; where it has none itself; and faults."""
         codes, given = _given(regressor, scope)
         future = np.full(most, np.nan)
         rows = np.flatnonzero((steps > 0) & ~np.isnan(given))
@@ -505,7 +513,7 @@ class TimeSeriesKernel:
             if where.any():
                 code = scope.faults.add(Fault(complaint, name, None, str(regressor.element)))
                 codes = np.where(where, code, codes).astype(np.int32)
-        return result, codes
+        return result, ahead & np.isnan(given) & np.isnan(result), codes
 
     def _prediction(
         self, answer: _Answer, missing: Bools, codes: Codes, series: _TargetSeries, name: str | None
