@@ -59,7 +59,7 @@ def isolation_tree(tree: Any) -> str:
 def test_an_isolation_forest_scores_as_scikit_learn_does() -> None:
     rng = np.random.default_rng(8)
     points = rng.normal(size=(200, 2)).astype(np.float32)
-    forest = IsolationForest(6, max_samples=32, random_state=1).fit(points)
+    forest = IsolationForest(n_estimators=6, max_samples=32, random_state=1).fit(points)
     segments = "".join(f"<Segment><True/>{isolation_tree(tree.tree_)}</Segment>" for tree in forest.estimators_)
     inner = (
         f'<MiningModel functionName="regression">{SCHEMA}<Segmentation multipleModelMethod="average">{segments}'
