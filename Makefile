@@ -12,7 +12,7 @@ MOLECULE ?= export ANSIBLE_HOME=$(CURDIR)/.cache/ansible; rm -rf .cache/ansible/
 	$(BIN)/molecule test --all --exclude zookeeper_archive || status=1; \
 	$(BIN)/molecule test --scenario-name zookeeper_archive || status=1; exit $$status
 SHELL_SCRIPTS := .ci/run images/hadoop/bin/hadoop images/hadoop/bin/hdfs tools/engine_down tools/integration \
-	tools/native tools/venv
+	tools/native tools/venv pmml_worker/benchmarks/run
 # Lint, tests and Ansible find each other's commands without an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -88,6 +88,7 @@ lock: venv-base ## renew requirements.txt, requirements-test.txt and the worker'
 	$(COMPILE) --constraint requirements.txt --extra http --extra scheduler --extra test \
 		--output-file requirements-test.txt pmml_worker/pyproject.toml
 	cd pmml_worker && $(COMPILE) --extra http --extra scheduler --extra spark --output-file requirements.lock pyproject.toml
+	cd pmml_worker/benchmarks && $(COMPILE) --output-file requirements.lock requirements.in
 	cd pmml_worker && $(COMPILE) --only-build-deps --build-deps-for wheel --output-file build-requirements.lock pyproject.toml
 
 venv-base: ## make .venv hold what requirements.txt pins: enough for make up

@@ -1,4 +1,4 @@
-"""The nine models of the comparison: trained or drawn with fixed seeds, written as PMML, with the rows that they score."""
+"""The nine models of the comparison, trained or drawn with fixed seeds, written as PMML, with the rows to score."""
 
 from __future__ import annotations
 
@@ -38,8 +38,7 @@ class Subject:
 def dictionary(columns: dict[str, str], target: str, classes: list[str] | None) -> str:
     """A data dictionary of doubles ("double"), of floats ("float") or of texts ("string"), and of the target."""
     fields = [
-        f'<DataField name="{name}" optype="{OPTYPES[kind]}" dataType="{kind}"/>'
-        for name, kind in columns.items()
+        f'<DataField name="{name}" optype="{OPTYPES[kind]}" dataType="{kind}"/>' for name, kind in columns.items()
     ]
     values = "".join(f'<Value value="{value}"/>' for value in classes or ())
     optype, kind = ("categorical", "string") if classes else ("continuous", "double")
@@ -200,8 +199,9 @@ def logistic(folder: Path, name: str) -> Subject:
         + dictionary(kinds, "y", classes)
         + f'<RegressionModel functionName="classification" normalizationMethod="logit">{schema(list(kinds), "y")}'
         + probabilities(classes)
-        + f'<RegressionTable targetCategory="yes" intercept="{float(estimator[1].intercept_[0])!r}">{numbers}{predictors}'
-        + '</RegressionTable><RegressionTable targetCategory="no" intercept="0"/></RegressionModel></PMML>'
+        + f'<RegressionTable targetCategory="yes" intercept="{float(estimator[1].intercept_[0])!r}">'
+        + f'{numbers}{predictors}</RegressionTable><RegressionTable targetCategory="no" intercept="0"/>'
+        + "</RegressionModel></PMML>"
     )
     return Subject(name, path, rows, estimator)
 
@@ -211,7 +211,8 @@ def network(folder: Path, name: str) -> Subject:
     from sklearn.neural_network import MLPRegressor
 
     rows, labels = draw(10)
-    estimator = MLPRegressor(hidden_layer_sizes=(64, 64), max_iter=10, random_state=0).fit(rows[:20_000].to_numpy(), labels[:20_000])
+    estimator = MLPRegressor(hidden_layer_sizes=(64, 64), max_iter=10, random_state=0)
+    estimator.fit(rows[:20_000].to_numpy(), labels[:20_000])
     inputs = "".join(
         f'<NeuralInput id="0,{i}"><DerivedField optype="continuous" dataType="double"><FieldRef field="x{i}"/>'
         "</DerivedField></NeuralInput>"
@@ -252,7 +253,9 @@ def clusters(folder: Path, name: str) -> Subject:
         f'<Cluster id="{i}"><Array n="4" type="real">{" ".join(map(repr, center.tolist()))}</Array></Cluster>'
         for i, center in enumerate(estimator.cluster_centers_)
     )
-    output = '<Output><OutputField name="cluster" optype="categorical" dataType="string" feature="predictedValue"/></Output>'
+    output = (
+        '<Output><OutputField name="cluster" optype="categorical" dataType="string" feature="predictedValue"/></Output>'
+    )
     path = folder / f"{name}.pmml"
     path.write_text(
         HEAD
@@ -290,8 +293,8 @@ def bayes(folder: Path, name: str) -> Subject:
         HEAD
         + dictionary(dict.fromkeys(rows.columns, "double"), "y", classes)
         + f'<NaiveBayesModel functionName="classification" threshold="0">{schema(list(rows.columns), "y")}'
-        + f'<BayesInputs>{inputs}</BayesInputs><BayesOutput fieldName="y"><TargetValueCounts>{counts}</TargetValueCounts>'
-        + "</BayesOutput></NaiveBayesModel></PMML>"
+        + f'<BayesInputs>{inputs}</BayesInputs><BayesOutput fieldName="y">'
+        + f"<TargetValueCounts>{counts}</TargetValueCounts></BayesOutput></NaiveBayesModel></PMML>"
     )
     return Subject(name, path, rows, estimator)
 
@@ -312,10 +315,13 @@ def scorecard(folder: Path, name: str) -> Subject:
                 tests.append(f'<SimplePredicate field="x{i}" operator="greaterOrEqual" value="{edges[i][k - 1]!r}"/>')
             if k < 4:
                 tests.append(f'<SimplePredicate field="x{i}" operator="lessThan" value="{edges[i][k]!r}"/>')
-            predicate = tests[0] if len(tests) == 1 else f'<CompoundPredicate booleanOperator="and">{"".join(tests)}</CompoundPredicate>'
+            predicate = "".join(tests)
+            if len(tests) > 1:
+                predicate = f'<CompoundPredicate booleanOperator="and">{predicate}</CompoundPredicate>'
             attributes += f'<Attribute partialScore="{points[i, k]:g}">{predicate}</Attribute>'
         characteristics += (
-            f'<Characteristic name="c{i}" reasonCode="R{i}" baselineScore="{baseline[i]:g}">{attributes}</Characteristic>'
+            f'<Characteristic name="c{i}" reasonCode="R{i}" baselineScore="{baseline[i]:g}">{attributes}'
+            "</Characteristic>"
         )
     codes = "".join(
         f'<OutputField name="reason{rank}" optype="categorical" dataType="string" feature="reasonCode" rank="{rank}"/>'
@@ -333,9 +339,7 @@ def scorecard(folder: Path, name: str) -> Subject:
 
     def native(frame: pd.DataFrame) -> tuple[Any, Any]:
         values = frame.to_numpy()
-        partial = np.stack(
-            [points[i][np.searchsorted(edges[i], values[:, i], side="right")] for i in range(8)], axis=1
-        )
+        partial = np.stack([points[i][np.searchsorted(edges[i], values[:, i], side="right")] for i in range(8)], axis=1)
         worst = np.argsort(-(baseline - partial), axis=1, kind="stable")[:, :3]
         return partial.sum(axis=1) + 100, names[worst]
 
@@ -349,7 +353,8 @@ def support_vectors(folder: Path, name: str) -> Subject:
     rows, labels = draw(10)
     estimator = SVC(gamma=0.1).fit(rows[:1_500].to_numpy(), np.array(["no", "yes"])[(labels[:1_500] > 1).astype(int)])
     vectors = "".join(
-        f'<VectorInstance id="{i}"><Array n="10" type="real">{" ".join(map(repr, vector.tolist()))}</Array></VectorInstance>'
+        f'<VectorInstance id="{i}"><Array n="10" type="real">{" ".join(map(repr, vector.tolist()))}</Array>'
+        "</VectorInstance>"
         for i, vector in enumerate(estimator.support_vectors_)
     )
     fields = "".join(f'<FieldRef field="{column}"/>' for column in rows.columns)
@@ -362,8 +367,8 @@ def support_vectors(folder: Path, name: str) -> Subject:
         + '<SupportVectorMachineModel functionName="classification" classificationMethod="OneAgainstOne" threshold="0">'
         + schema(list(rows.columns), "y")
         + '<RadialBasisKernelType gamma="0.1"/>'
-        + f'<VectorDictionary numberOfVectors="{count}"><VectorFields numberOfFields="10">{fields}</VectorFields>{vectors}'
-        + '</VectorDictionary><SupportVectorMachine targetCategory="no" alternateTargetCategory="yes">'
+        + f'<VectorDictionary numberOfVectors="{count}"><VectorFields numberOfFields="10">{fields}</VectorFields>'
+        + f'{vectors}</VectorDictionary><SupportVectorMachine targetCategory="no" alternateTargetCategory="yes">'
         + f'<SupportVectors numberOfAttributes="10" numberOfSupportVectors="{count}">'
         + "".join(f'<SupportVector vectorId="{i}"/>' for i in range(count))
         + f'</SupportVectors><Coefficients numberOfCoefficients="{count}" '

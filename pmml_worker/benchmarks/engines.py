@@ -88,23 +88,17 @@ def onnxruntime(subject: Subject) -> tuple[Scorer, RowScorer]:
     options.intra_op_num_threads = THREADS
     texts = [name for name in subject.rows if name.startswith("c")]
     if texts:
-        types = [
-            (name, StringTensorType([None, 1]) if name in texts else FloatTensorType([None, 1])) for name in subject.rows
-        ]
+        types = [(name, (StringTensorType if name in texts else FloatTensorType)([None, 1])) for name in subject.rows]
         document = to_onnx(subject.estimator, initial_types=types, options={"zipmap": False})
     else:
-        flags = {"zipmap": False} if hasattr(subject.estimator, "predict_proba") else None
-        document = to_onnx(
-            subject.estimator, subject.rows[:1].to_numpy(np.float32), options={id(subject.estimator): flags} if flags else None
-        )
+        flags = {id(subject.estimator): {"zipmap": False}} if hasattr(subject.estimator, "predict_proba") else None
+        document = to_onnx(subject.estimator, subject.rows[:1].to_numpy(np.float32), options=flags)
     session = ort.InferenceSession(document.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def feed(rows: pd.DataFrame) -> dict[str, Any]:
         if not texts:
             return {session.get_inputs()[0].name: rows.to_numpy(np.float32)}
-        return {
-            name: rows[name].to_numpy(object if name in texts else np.float32).reshape(-1, 1) for name in rows
-        }
+        return {name: rows[name].to_numpy(object if name in texts else np.float32).reshape(-1, 1) for name in rows}
 
     fed: dict[int, dict[str, Any]] = {}
 

@@ -2,8 +2,8 @@
 
     pmml_worker/benchmarks/run [--models NAME ...] [--output FILE] [--seconds S]
 
-Rates are rows per second of a table in memory, on two threads where an engine has threads: the median of three rounds in
-which the engines take turns, so that a busy moment of the machine meets them all.
+Rates are rows per second of a table in memory, on two threads where an engine has threads: the median of three rounds
+in which the engines take turns, so that a busy moment of the machine meets them all.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import itertools
+import math
 import os
 import platform
 import resource
@@ -97,7 +98,7 @@ def measure(subject: Subject, seconds: float, bar: tqdm) -> tuple[Measured, dict
         try:
             singles[name] = one_row(score_row, subject, seconds)
         except Exception:  # No row by row in that engine.
-            singles[name] = float("nan")
+            singles[name] = math.nan
     return {name: (statistics.median(rates[name]), singles[name], scorers[name][3]) for name in scorers}, failed
 
 
@@ -111,14 +112,15 @@ def shown(value: float) -> str:
 
 def micros(value: float) -> str:
     """Seconds as microseconds."""
-    return "–" if value != value else f"{value * 1e6:.3g}"
+    return "-" if math.isnan(value) else f"{value * 1e6:.3g}"
 
 
 def load_alone(subject: Subject) -> tuple[float, int]:
     """Seconds and peak MiB of a process that loads a document and does nothing else."""
     code = (
         "import sys, time; import pmml_worker; start = time.perf_counter(); pmml_worker.load(sys.argv[1]);"
-        "print(time.perf_counter() - start, int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) // 1024)"
+        "seconds = time.perf_counter() - start; status = open('/proc/self/status').read();"
+        "print(seconds, int(status.split('VmHWM:')[1].split()[0]) // 1024)"
     )
     result = subprocess.run([sys.executable, "-c", code, str(subject.pmml)], capture_output=True, text=True, check=True)
     seconds, peak = result.stdout.split()
@@ -127,34 +129,39 @@ def load_alone(subject: Subject) -> tuple[float, int]:
 
 def best(measured: Measured, names: dict[str, Any]) -> tuple[str, float]:
     """The fastest of some engines; nothing at all where none could."""
-    return max(((name, measured[name][0]) for name in names if name in measured), key=lambda item: item[1], default=("–", 0.0))
+    found = [(measured[name][0], name) for name in names if name in measured]
+    speed, name = max(found, default=(0.0, "-"))
+    return name, speed
 
 
 def report(results: dict[str, tuple[Measured, dict[str, str]]], loads: dict[str, tuple[float, int]]) -> str:
     """The table, as Markdown."""
-    packages = ["pmml-worker", "jpmml-evaluator", "pypmml", "sklearn-pmml-model", "scikit-learn", "xgboost", "onnxruntime",
-                "tl2cgen", "numpy", "pyarrow"]  # fmt: skip
+    packages = [
+        "pmml-worker", "jpmml-evaluator", "pypmml", "sklearn-pmml-model", "scikit-learn", "xgboost", "onnxruntime",
+        "tl2cgen", "numpy", "pyarrow",
+    ]  # fmt: skip
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     lines = [
         f"Measured on {time.strftime('%Y-%m-%d')}: {len(os.sched_getaffinity(0))} cores of {processor()}, "
         f"Python {platform.python_version()}; {versions}.",
         "",
-        "| model | ours, rows/s | best PMML peer, rows/s | ratio | fastest native library, rows/s | ratio | one row, µs: ours "
-        "| best peer |",
+        "| model | ours, rows/s | best PMML peer, rows/s | ratio | fastest native library, rows/s | ratio "
+        "| one row, us: ours | best peer |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, (measured, _) in results.items():
         mine = measured["ours"]
         peer, peer_rate = best(measured, PEERS)
         native, native_rate = best(measured, NATIVE)
-        single = min((measured[item][1] for item in PEERS if item in measured and measured[item][1] == measured[item][1]),
-                     default=float("nan"))  # fmt: skip
-        ratios = [f"{mine[0] / other:.3g} x" if other else "–" for other in (peer_rate, native_rate)]
+        times = [measured[item][1] for item in PEERS if item in measured]
+        single = min((seconds for seconds in times if not math.isnan(seconds)), default=math.nan)
+        ratios = [f"{mine[0] / other:.3g} x" if other else "-" for other in (peer_rate, native_rate)]
         lines.append(
             f"| {name} | {shown(mine[0])} | {shown(peer_rate)} ({peer}) | {ratios[0]} "
             f"| {shown(native_rate)} ({native}) | {ratios[1]} | {micros(mine[1])} | {micros(single)} |"
         )
-    lines += ["", "Loading, each in a process of its own:", "", "| model | MB | seconds | peak MiB |", "|---|---|---|---|"]
+    lines += ["", "Loading, each in a process of its own:", "", "| model | MB | seconds | peak MiB |"]
+    lines.append("|---|---|---|---|")
     for name, (seconds, peak) in loads.items():
         size = FOLDER.joinpath(f"{name}.pmml").stat().st_size / 1e6
         lines.append(f"| {name} | {size:.3g} | {seconds:.3g} | {peak} |")

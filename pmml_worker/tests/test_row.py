@@ -268,7 +268,8 @@ def test_clusters() -> None:
         loaded(
             '<ClusteringModel functionName="clustering" modelClass="centerBased" numberOfClusters="2"><MiningSchema>'
             '<MiningField name="x"/><MiningField name="t"/></MiningSchema>'
-            f'<Output><OutputField name="cluster"/></Output>{measure}<ClusteringField field="x"/><ClusteringField field="t"/>'
+            f'<Output><OutputField name="cluster"/></Output>{measure}'
+            '<ClusteringField field="x"/><ClusteringField field="t"/>'
             '<Cluster id="near"><Array n="2" type="real">0 0</Array></Cluster>'
             '<Cluster id="far"><Array n="2" type="real">1.5 0.5</Array></Cluster></ClusteringModel>'
         )
@@ -308,11 +309,12 @@ def test_support_vector_machines(function: str, max_wins: str) -> None:
             f'<SupportVectorMachineModel functionName="{function}" classificationMethod="OneAgainstOne" '
             f'maxWins="{max_wins}">{schema(target)}{TOLD if function == "classification" else ""}'
             '<RadialBasisKernelType gamma="0.5"/><VectorDictionary><VectorFields><FieldRef field="x"/>'
-            '<FieldRef field="t"/></VectorFields><VectorInstance id="1"><Array n="2" type="real">0 0.5</Array></VectorInstance>'
+            '<FieldRef field="t"/></VectorFields>'
+            '<VectorInstance id="1"><Array n="2" type="real">0 0.5</Array></VectorInstance>'
             '<VectorInstance id="2"><Array n="2" type="real">1 0</Array></VectorInstance></VectorDictionary>'
             '<SupportVectorMachine targetCategory="a" alternateTargetCategory="b"><SupportVectors>'
             '<SupportVector vectorId="1"/><SupportVector vectorId="2"/></SupportVectors>'
-            '<Coefficients absoluteValue="-0.2"><Coefficient value="1.5"/><Coefficient value="-0.7"/></Coefficients></SupportVectorMachine>'
-            "</SupportVectorMachineModel>"
+            '<Coefficients absoluteValue="-0.2"><Coefficient value="1.5"/><Coefficient value="-0.7"/></Coefficients>'
+            "</SupportVectorMachine></SupportVectorMachineModel>"
         )
     )
