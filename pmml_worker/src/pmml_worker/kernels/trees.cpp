@@ -1,9 +1,9 @@
 // Forests of decision trees over blocks of rows.
 //
-// A numeric test "value > cut" is a test of ranks: a value is replaced, once per block and feature, by the number of the
-// feature's cuts below it, so that a node holds two or four bytes for its cut and rows of codes stay in the cache. Rows
-// pass in tiles, trees one after the other over a tile, and sixteen rows side by side step down a tree without a branch:
-// what one row waits for in memory, the others use.
+// A numeric test "value > cut" is a test of ranks: a value is replaced, once per block and feature, by the number of
+// the feature's cuts below it, so that a node holds two or four bytes for its cut and rows of codes stay in the cache.
+// Rows pass in tiles, trees one after the other over a tile, and sixteen rows side by side step down a tree without a
+// branch: what one row waits for in memory, the others use.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -22,7 +22,8 @@ namespace nb = nanobind;
 namespace {
 
 constexpr int kLanes = 16;
-constexpr int64_t kTile = 4096;
+constexpr int64_t kMostRows = 8192;        // of a tile,
+constexpr int64_t kTileBytes = 512 * 1024;  // whose codes are to stay in the cache.
 constexpr int kStride = 8;  // Steps between two looks at whether all lanes have come to an end.
 
 template <class T>
@@ -85,19 +86,27 @@ public:
     size_t features() const { return ends_.size(); }
     size_t leaves() const { return leaf_count_; }
 
-    // For each tile of rows calls `start(rows)`, then `visit(tree, first row of the tile, row in the tile, lanes, leaves)`
-    // for every tree and every sixteen rows, trees in order for each row, then `finish(first row of the tile, rows)`.
+    // Rows that are walked together.
+    int64_t tile_rows() const {
+        const auto row = static_cast<int64_t>(std::max<size_t>(ends_.size(), 1) * sizeof(Code));
+        return std::clamp<int64_t>(kTileBytes / row, kLanes, kMostRows) / kLanes * kLanes;
+    }
+
+    // For each tile of rows calls `start(rows)`, then `visit(tree, first row of the tile, row in the tile, lanes,
+    // leaves)` for every tree and every sixteen rows, trees in order, then `finish(first row of the tile, rows)`.
     template <class Start, class Visit, class Finish>
     void walk(const std::vector<Feature>& features, int64_t rows, Start start, Visit visit, Finish finish) const {
         const size_t width = std::max<size_t>(ends_.size(), 1);
-        const int64_t tile = std::min(kTile, rows);
+        const int64_t tile = std::min(tile_rows(), rows);
         std::vector<Code> codes((tile + kLanes) * width, 0);
         for (int64_t first = 0; first < rows; first += tile) {
             const int64_t count = std::min(tile, rows - first);
             const bool general = encode(features, first, count, codes.data()) || has_sets_;
             start(count);
             for (size_t tree = 0; tree < roots_.size(); ++tree) {
+                const int64_t part = (size_of(tree + 1) * kLanes + count - 1) / count;
                 for (int64_t row = 0; row < count; row += kLanes) {
+                    fetch(tree + 1, row / kLanes * part, part);
                     std::array<int32_t, kLanes> at;
                     at.fill(roots_[tree]);
                     const Code* here = codes.data() + row * width;
@@ -147,9 +156,10 @@ public:
     // The first feature on a row's way down a tree that is marked for the row; -1 if none is.
     void first_marked(const std::vector<Feature>& features, int64_t rows, const bool* marks, int32_t* found) const {
         const size_t width = std::max<size_t>(ends_.size(), 1);
-        std::vector<Code> codes((kTile + kLanes) * width, 0);
-        for (int64_t first = 0; first < rows; first += kTile) {
-            const int64_t count = std::min(kTile, rows - first);
+        const int64_t tile = std::min(tile_rows(), rows);
+        std::vector<Code> codes(tile * width, 0);
+        for (int64_t first = 0; first < rows; first += tile) {
+            const int64_t count = std::min(tile, rows - first);
             encode(features, first, count, codes.data());
             for (size_t tree = 0; tree < roots_.size(); ++tree) {
                 for (int64_t row = 0; row < count; ++row) {
@@ -174,8 +184,8 @@ private:
         return position;
     }
 
-    // Numbers a tree's nodes breadth first. A test that two others lead to is placed once; where it cannot be a child of
-    // the second, a node that always leads to it is.
+    // Numbers a tree's nodes breadth first. A test that two others lead to is placed once; where it cannot be a child
+    // of the second, a node that always leads to it is.
     void place_tree(const Tests& tests, int32_t root, std::vector<int32_t>& placed) {
         std::vector<std::pair<int32_t, int32_t>> queue;  // positions and targets
         std::vector<std::pair<int32_t, int32_t>> inner;  // positions of tests, and the tests
@@ -256,6 +266,20 @@ private:
     // Whether a node looks at its feature; one that only leads on does not.
     bool is_test(int32_t at) const { return nodes_[at].rank != kMissing || detours_[at].mask != 0; }
 
+    // How many nodes a tree has; none if there is no such tree.
+    int64_t size_of(size_t tree) const {
+        if (tree >= roots_.size()) return 0;
+        return (tree + 1 < roots_.size() ? roots_[tree + 1] : static_cast<int64_t>(nodes_.size())) - roots_[tree];
+    }
+
+    // Brings part of a tree into the cache, while the one before it is walked.
+    void fetch(size_t tree, int64_t first, int64_t count) const {
+        for (int64_t node = first; node < std::min(first + count, size_of(tree)); node += 4) {
+            __builtin_prefetch(nodes_.data() + roots_[tree] + node);
+            __builtin_prefetch(leaves_.data() + roots_[tree] + node);
+        }
+    }
+
     int32_t step(int32_t at, Code code) const {
         const Node<Code> node = nodes_[at];
         const Detour detour = detours_[at];
@@ -275,8 +299,8 @@ private:
                     if constexpr (kGeneral) {
                         const Detour detour = detours_[at[lane]];
                         const uint32_t word = words_[detour.word + (detour.mask & (code >> 5))];
-                        const int32_t next = node.left + static_cast<int32_t>((code > node.rank) | (word >> (code & 31) & 1));
-                        at[lane] = code == kMissing ? detour.missing : next;
+                        const bool high = (code > node.rank) | (word >> (code & 31) & 1);
+                        at[lane] = code == kMissing ? detour.missing : node.left + static_cast<int32_t>(high);
                     } else {
                         at[lane] = node.left + static_cast<int32_t>(code > node.rank);
                     }
@@ -381,7 +405,7 @@ public:
                 const Real* values = table.data();
                 {
                     nb::gil_scoped_release release;
-                    std::vector<Real> totals(std::min(kTile, rows) * width);
+                    std::vector<Real> totals(std::min(packed.tile_rows(), rows) * width);
                     Real* total = totals.data();
                     auto start = [&](int64_t) { std::fill(totals.begin(), totals.end(), Real{0}); };
                     auto finish = [&](int64_t first, int64_t count) {
@@ -479,20 +503,19 @@ private:
         all_words.insert(all_words.end(), words.data(), words.data() + words.size());
         std::vector<double> all_cuts(cuts.data(), cuts.data() + cuts.size());
         std::vector<int64_t> all_ends(ends.data(), ends.data() + ends.size());
-        const bool narrow = codes < std::numeric_limits<uint16_t>::max() && ends.size() <= codes_of_narrow();
+        constexpr auto kNarrow = std::numeric_limits<uint16_t>::max();
+        const bool narrow = codes < kNarrow && ends.size() <= kNarrow;
         nb::gil_scoped_release release;
         if (narrow) return Packed<uint16_t>(tests, std::move(all_words), std::move(all_cuts), std::move(all_ends));
         return Packed<uint32_t>(tests, std::move(all_words), std::move(all_cuts), std::move(all_ends));
     }
-
-    static constexpr size_t codes_of_narrow() { return std::numeric_limits<uint16_t>::max(); }
 
     size_t width() const {
         return std::visit([](const auto& packed) { return packed.features(); }, packed_);
     }
 
     static void check_table(const auto& packed, size_t leaves) {
-        if (leaves < packed.leaves()) throw std::invalid_argument("the table has fewer rows than the forest has leaves");
+        if (leaves < packed.leaves()) throw std::invalid_argument("a table has fewer rows than there are leaves");
     }
 
     void check_row(const std::vector<double>& values) const {
