@@ -9,59 +9,14 @@ import numpy as np
 
 from pmml_worker.errors import SchemaError
 from pmml_worker.models.comparison import Comparison, Coordinate, coordinate, field_reader
+from pmml_worker.models.instances import Instances
 from pmml_worker.models.kernel import Context
-from pmml_worker.schema.elements import InlineTable
 from pmml_worker.schema.nearest_neighbor import KNNInput, NearestNeighborModel
-from pmml_worker.transform.column import Array, Codes, Column, Faults, Floats, Ints, from_texts, to_text, try_cast
+from pmml_worker.transform.column import Array, Codes, Column, Faults, Floats, Ints, to_text
 from pmml_worker.transform.prediction import Prediction, winner
 from pmml_worker.transform.scope import Environment, Scope
 
 _AFFINITIES = frozenset({"affinity", "clusterAffinity", "entityAffinity"})
-
-
-class _Instances:
-    """The training instances: columns by field, with what is derived from them."""
-
-    def __init__(self, model: NearestNeighborModel, environment: Environment) -> None:
-        training = model.training_instances
-        if not isinstance(training.table, InlineTable):
-            raise SchemaError(
-                "<TableLocator> tells of a table outside of the document; put the instances into an <InlineTable>",
-                training.table.line,
-            )
-        rows = training.table.rows
-        if not rows:
-            raise SchemaError("<TrainingInstances> has no rows", training.line)
-        self.count = len(rows)
-        self.line = training.line
-        self.scope = Scope(self.count, Faults(), environment.all_derived())
-        for field in training.instance_fields.fields:
-            column = (field.column or field.field).rpartition(":")[2]
-            texts = from_texts([row.cells.get(column) or None for row in rows])
-            known = environment.find(field.field)
-            data_type = known.data_type if known else "string"
-            typed, bad = try_cast(texts, data_type)
-            if bad is not None:
-                row = int(bad.argmax())
-                raise SchemaError(f'column "{column}": "{texts.scalar(row)}" is no {data_type}', rows[row].line)
-            self.scope.declare(field.field, typed)
-
-    def column(self, name: str) -> Column:
-        """A field's values in the instances.
-
-        Raises:
-            SchemaError: the instances do not have the field, or it cannot be derived from what they have.
-        """
-        try:
-            column = self.scope.column(name)
-        except KeyError as error:
-            raise SchemaError(
-                f'<TrainingInstances> has no field "{error.args[0]}", which "{name}" needs', self.line
-            ) from None
-        if column.fault is not None and column.fault.any():
-            fault = self.scope.faults[int(column.fault[column.fault != 0][0])]
-            raise SchemaError(f'<TrainingInstances>, field "{name}": {fault.message}', self.line)
-        return column
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +47,7 @@ class NearestNeighborKernel:
         self.element = str(model)
         if model.number_of_neighbors < 1:
             raise SchemaError(f"numberOfNeighbors is {model.number_of_neighbors}; it must be 1 or more", model.line)
-        instances = _Instances(model, context.environment)
+        instances = Instances(model.training_instances, context.environment)
         self.most = min(model.number_of_neighbors, instances.count)
         coordinates = []
         points = []
