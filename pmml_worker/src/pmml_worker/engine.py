@@ -25,6 +25,7 @@ from pmml_worker.transform.column import Codes, Column, Faults, constant, first_
 from pmml_worker.transform.fields import TARGET_USAGE, raw_column, typed
 from pmml_worker.transform.prediction import NUMERIC_FUNCTIONS
 from pmml_worker.transform.scope import Scope
+from pmml_worker.verification import Verification, verify
 
 Errors: TypeAlias = Literal["raise", "collect"]
 
@@ -168,6 +169,20 @@ class Model:
             raise TableError(f'errors is "raise" or "collect", not "{errors}"')
         source = open_table(table)
         return source.restore(self._score_arrow(source.table, errors, first_row, threads))
+
+    def verify(self) -> Verification:
+        """Score the inputs of the document's ModelVerification and compare the results with those that it expects.
+
+        Raises:
+            SchemaError: the document has no ModelVerification, or it is not as large as it says.
+        """
+        element = self._model.model.model_verification
+        if element is None:
+            raise SchemaError(
+                f"<{self.element}> has no <ModelVerification>; its producer must add one", self._model.model.line
+            )
+        names = [field.name for field in self.outputs]
+        return verify(element, self.columns, names, lambda rows: self.score(rows, "collect"))
 
     def score_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Score one row, given as a dict of fields and values; see `score`."""

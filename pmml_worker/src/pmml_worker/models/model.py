@@ -146,11 +146,11 @@ def references(expression: object) -> list[str]:
     stack = [expression]
     while stack:
         item = stack.pop()
-        for attribute in ("field", "text_field"):
+        for attribute in ("field", "text_field", "group_field"):
             name = getattr(item, attribute, None)
             if isinstance(name, str):
                 names.append(name)
-        for part in ("arguments", "field_column_pairs"):
+        for part in ("arguments", "field_column_pairs", "block_indicators"):
             stack.extend(getattr(item, part, ()))
         if isinstance(item, TextIndex):
             stack.append(item.term)

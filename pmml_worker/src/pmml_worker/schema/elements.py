@@ -40,12 +40,19 @@ MiningFunction: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Element:
-    """Any element: `line` is where its start tag stands in the document, counted from 1."""
+    """Any element.
+
+    Attributes:
+        line: where its start tag stands in the document, counted from 1.
+        extensions: what vendors added to it (GeneralStructure, "Extension Mechanism"); nothing is scored by them. Those
+            of a tree's nodes and of a table's rows are not kept.
+    """
 
     TAG: ClassVar[str | None] = None
     """Name of the element, where it is not the name of the class."""
 
     line: int
+    extensions: tuple[Extension, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.TAG or type(self).__name__}, line {self.line}"
@@ -58,6 +65,65 @@ _E = TypeVar("_E", bound=Element)
 def element(cls: type[_E]) -> type[_E]:
     """Make a class an element: a frozen dataclass whose fields are the element's attributes and children."""
     return dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)(cls)
+
+
+@element
+class Foreign(Element):
+    """An element of a vendor's own, in an extension; `text` is its character data, without that of its children."""
+
+    TAG: ClassVar[str | None] = "*"
+    name: str
+    attributes: Mapping[str, str]
+    children: tuple[Foreign, ...] = ()
+    text: str = ""
+
+
+@element
+class Extension(Element):
+    """What a vendor says of an element in its own terms."""
+
+    extender: str | None = None
+    name: str | None = None
+    value: str | None = None
+    children: tuple[Foreign, ...] = ()
+    text: str = ""
+
+
+# --- Header (Header) -------------------------------------------------------------------------------------------------
+
+
+@element
+class Application(Element):
+    """The program that made the document."""
+
+    name: str | None = None
+    version: str | None = None
+
+
+@element
+class Annotation(Element):
+    """A remark on the document's history."""
+
+    text: str = ""
+
+
+@element
+class Timestamp(Element):
+    """When something happened, in ISO 8601."""
+
+    text: str = ""
+
+
+@element
+class Header(Element):
+    """Who made the document, when and with what."""
+
+    copyright: str | None = None
+    description: str | None = None
+    model_version: str | None = None
+    application: Application | None = None
+    annotations: tuple[Annotation, ...] = ()
+    timestamp: Timestamp | None = None
 
 
 # --- Data dictionary (DataDictionary) --------------------------------------------------------------------------------
@@ -86,18 +152,61 @@ class DataField(Element):
     """A field of the data, as it comes from outside."""
 
     name: str
+    display_name: str | None = None
     optype: OpType
     data_type: DataType
+    taxonomy: str | None = None
     is_cyclic: bool = False
     values: tuple[Value, ...] = ()
     intervals: tuple[Interval, ...] = ()
 
 
 @element
+class Row(Element):
+    """A row of an inline table: text by column; a column that a row leaves out is not in it."""
+
+    TAG: ClassVar[str | None] = "row"
+    cells: Mapping[str, str]
+
+
+@element
+class InlineTable(Element):
+    """A table in the document (Taxonomy)."""
+
+    rows: tuple[Row, ...] = ()
+
+
+@element
+class TableLocator(Element):
+    """A table outside the document, which the standard leaves to extensions to find (Taxonomy)."""
+
+
+@element
+class ChildParent(Element):
+    """A table whose rows name a value and the group above it (Taxonomy)."""
+
+    child_field: str
+    parent_field: str
+    parent_level_field: str | None = None
+    is_recursive: Literal["yes", "no"] = "no"
+    table: InlineTable | TableLocator | None = None
+
+
+@element
+class Taxonomy(Element):
+    """A hierarchy of a field's values (Taxonomy); it says what they are called together, not how they score."""
+
+    name: str
+    child_parents: tuple[ChildParent, ...] = ()
+
+
+@element
 class DataDictionary(Element):
     """All fields of the data."""
 
+    number_of_fields: int | None = None
     fields: tuple[DataField, ...] = ()
+    taxonomies: tuple[Taxonomy, ...] = ()
 
 
 # --- Expressions (Transformations, Functions) ------------------------------------------------------------------------
@@ -178,21 +287,6 @@ class FieldColumnPair(Element):
 
 
 @element
-class Row(Element):
-    """A row of an inline table: text by column; a column that a row leaves out is not in it."""
-
-    TAG: ClassVar[str | None] = "row"
-    cells: Mapping[str, str]
-
-
-@element
-class InlineTable(Element):
-    """A table in the document (Taxonomy)."""
-
-    rows: tuple[Row, ...] = ()
-
-
-@element
 class MapValues(Element):
     """Values of fields to a value, by a table."""
 
@@ -201,7 +295,7 @@ class MapValues(Element):
     default_value: str | None = None
     data_type: DataType | None = None
     field_column_pairs: tuple[FieldColumnPair, ...] = ()
-    table: InlineTable | None = None
+    table: InlineTable | TableLocator | None = None
 
 
 @element
@@ -227,7 +321,10 @@ class TextIndexNormalization(Element):
     regex_field: str = "regex"
     recursive: bool = False
     is_case_sensitive: bool | None = None
-    table: InlineTable | None = None
+    max_levenshtein_distance: int | None = None
+    word_separator_character_r_e: str | None = field(default=None, metadata={"xml": "wordSeparatorCharacterRE"})
+    tokenize: bool | None = None
+    table: InlineTable | TableLocator | None = None
 
 
 @element
@@ -246,7 +343,36 @@ class TextIndex(Element):
     term: Expression
 
 
-Expression: TypeAlias = FieldRef | Constant | NormContinuous | NormDiscrete | Discretize | MapValues | Apply | TextIndex
+@element
+class Aggregate(Element):
+    """A summary of a field's values in all rows, or in those of the row's group."""
+
+    field: str
+    function: Literal["count", "sum", "average", "min", "max", "multiset"]
+    group_field: str | None = None
+    sql_where: str | None = None
+
+
+@element
+class BlockIndicator(Element):
+    """A field that has the same value in all rows of a block."""
+
+    field: str
+
+
+@element
+class Lag(Element):
+    """A field's value some rows before, or a summary of its values in the rows before."""
+
+    field: str
+    n: int = 1
+    aggregate: Literal["none", "avg", "max", "median", "min", "product", "sum", "stddev"] = "none"
+    block_indicators: tuple[BlockIndicator, ...] = ()
+
+
+Expression: TypeAlias = (
+    FieldRef | Constant | NormContinuous | NormDiscrete | Discretize | MapValues | Apply | TextIndex | Aggregate | Lag
+)
 
 
 @element
@@ -254,6 +380,7 @@ class DerivedField(Element):
     """A field computed from others."""
 
     name: str
+    display_name: str | None = None
     optype: OpType
     data_type: DataType
     expression: Expression
@@ -277,6 +404,7 @@ class ParameterField(Element):
     """A parameter of a function."""
 
     name: str
+    display_name: str | None = None
     optype: OpType | None = None
     data_type: DataType | None = None
 
@@ -699,6 +827,33 @@ class Output(Element):
 
 
 @element
+class VerificationField(Element):
+    """A column of the verification table, and how near a number in it must be met."""
+
+    field: str
+    column: str | None = None
+    precision: float = 1e-6
+    zero_threshold: float = 1e-16
+
+
+@element
+class VerificationFields(Element):
+    """All columns of the verification table."""
+
+    fields: tuple[VerificationField, ...] = ()
+
+
+@element
+class ModelVerification(Element):
+    """Inputs of a model and the results that they must have (ModelVerification)."""
+
+    record_count: int | None = None
+    field_count: int | None = None
+    verification_fields: VerificationFields
+    table: InlineTable
+
+
+@element
 class ModelElement(Element):
     """What all model elements have (GeneralStructure).
 
@@ -714,6 +869,7 @@ class ModelElement(Element):
     output: Output | None = None
     targets: Targets | None = None
     local_transformations: LocalTransformations | None = None
+    model_verification: ModelVerification | None = None
 
 
 @element
@@ -897,6 +1053,7 @@ class PMML(Element):
     """A document (GeneralStructure)."""
 
     version: str
+    header: Header | None = None
     data_dictionary: DataDictionary
     transformation_dictionary: TransformationDictionary | None = None
     models: tuple[ModelElement, ...] = ()

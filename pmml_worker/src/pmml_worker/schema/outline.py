@@ -30,7 +30,8 @@ _LONG = 60
 """Characters of a predicate that are shown."""
 
 _AROUND = frozenset({"line", "mining_schema", "output", "targets", "local_transformations", "model_name",
-                     "function_name", "is_scorable", "extensions"})  # fmt: skip
+                     "function_name", "is_scorable", "extensions",
+                     "model_verification"})  # fmt: skip
 """Fields of a model element that say nothing of how it predicts."""
 
 

@@ -10,7 +10,15 @@ from typing import IO, Any
 from pmml_worker.errors import SchemaError
 from pmml_worker.kernels import _native
 from pmml_worker.schema import nodes
-from pmml_worker.schema.elements import PMML, UNSUPPORTED_MODELS, Element, ModelElement, Row
+from pmml_worker.schema.elements import (
+    PMML,
+    UNSUPPORTED_MODELS,
+    Element,
+    Extension,
+    Foreign,
+    ModelElement,
+    Row,
+)
 from pmml_worker.schema.nodes import NodeTable
 
 _PIECE = 1 << 20
@@ -21,8 +29,7 @@ _DEEPEST = 200
 
 # They describe how a model was made, found or tested; no score depends on them.
 _DESCRIPTIVE = frozenset({
-    "Extension", "Header", "MiningBuildTask", "ModelStats", "ModelExplanation", "ModelVerification", "Taxonomy",
-    "Partition", "UnivariateStats",
+    "Extension", "MiningBuildTask", "ModelStats", "ModelExplanation", "Partition", "UnivariateStats",
 })  # fmt: skip
 
 
@@ -121,7 +128,7 @@ def _make_spec(cls: type[Any]) -> _Spec:
     has_text = False
     for field in dataclasses.fields(cls):
         name, hint = field.name, hints[field.name]
-        if name == "line" or cls is Row:
+        if name == "line" or cls is Row or (cls is Extension and name in ("children", "extensions")):
             continue
         if name == "text":
             has_text = True
@@ -144,6 +151,12 @@ def _make_spec(cls: type[Any]) -> _Spec:
 
 def _tag(cls: type[Any]) -> str:
     return nodes.TAG if cls is NodeTable else cls.TAG or cls.__name__
+
+
+_FOREIGN = _Spec(Foreign, "*", {}, {}, True, {})
+"""Any element of a vendor's own."""
+
+_CHILD_OF_FOREIGN = _Child("children", True, Foreign)
 
 
 class _Frame:
@@ -182,14 +195,19 @@ class _Builder:
                     raise SchemaError(f"<{tag}> inside a cell of an inline table", line)
                 self.cell = tag
                 return True
+            if parent.cls is Extension or parent.cls is Foreign:
+                self._deeper(tag, line)
+                foreign = _Frame(_FOREIGN, line)
+                foreign.values.update(name=tag, attributes=attributes)
+                stack.append(foreign)
+                return True
             if frame.nodes is not None:
                 parent = self._inside(frame.nodes)
             child = parent.children.get(tag)
             if child is None:
                 self._skip(tag, parent, line)
                 return False
-            if len(stack) >= _DEEPEST:
-                raise SchemaError(f"<{tag}> stands too deep, in {_DEEPEST} elements", line)
+            self._deeper(tag, line)
             if child.spec is None:
                 child.spec = _spec(child.cls)
             spec = child.spec
@@ -212,6 +230,10 @@ class _Builder:
                 except ValueError as error:
                     raise SchemaError(f'<{spec.tag}> attribute {xml_name} cannot be "{text}": {error}', line) from None
         return True if spec.has_text else None
+
+    def _deeper(self, tag: str, line: int) -> None:
+        if len(self.stack) >= _DEEPEST:
+            raise SchemaError(f"<{tag}> stands too deep, in {_DEEPEST} elements", line)
 
     def _inside(self, recorder: nodes.Recorder) -> _Spec:
         """The specification of the node, or the element in it, that is open."""
@@ -254,7 +276,7 @@ class _Builder:
         if parent.nodes is not None:
             parent.nodes.add(spec.tag, element)
             return
-        child = parent.spec.children[spec.tag]
+        child = _CHILD_OF_FOREIGN if spec is _FOREIGN else parent.spec.children[spec.tag]
         if child.is_many:
             parent.values.setdefault(child.field, []).append(element)
         elif child.field in parent.values:

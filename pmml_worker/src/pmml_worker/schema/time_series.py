@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import field
 from typing import ClassVar, Literal, TypeAlias
 
-from pmml_worker.schema.elements import Element, Matrix, ModelElement, NumberArray, RealSparseArray, element
+from pmml_worker.schema.elements import (
+    Element,
+    Matrix,
+    ModelElement,
+    NumberArray,
+    RealSparseArray,
+    Timestamp,
+    element,
+)
 
 TimeSeriesAlgorithm: TypeAlias = Literal[
     "ARIMA", "ExponentialSmoothing", "SeasonalTrendDecomposition", "SpectralAnalysis", "StateSpaceModel", "GARCH"
@@ -22,13 +30,6 @@ TimeAnchorType: TypeAlias = Literal[
     "dateDaysSince[1970]", "dateDaysSince[1980]", "dateMonthsSince[0]", "dateMonthsSince[1960]",
     "dateMonthsSince[1970]", "dateMonthsSince[1980]", "dateYearsSince[0]",
 ]  # fmt: skip
-
-
-@element
-class Timestamp(Element):
-    """A date, or a date and time, as text."""
-
-    text: str = ""
 
 
 @element

@@ -8,6 +8,7 @@ import numpy as np
 
 from pmml_worker.errors import SchemaError
 from pmml_worker.schema.elements import (
+    Aggregate,
     Apply,
     Constant,
     DataType,
@@ -15,7 +16,9 @@ from pmml_worker.schema.elements import (
     Discretize,
     Expression,
     FieldRef,
+    InlineTable,
     Interval,
+    Lag,
     MapValues,
     NormContinuous,
     NormDiscrete,
@@ -36,6 +39,7 @@ from pmml_worker.transform.column import (
     select,
     to_text,
 )
+from pmml_worker.transform.rows import compile_aggregate, compile_lag
 from pmml_worker.transform.scope import Environment, Evaluate, FieldType, Scope
 from pmml_worker.transform.text import TermIndex
 from pmml_worker.transform.values import Scalar, parse
@@ -76,6 +80,10 @@ def compile_expression(expression: Expression, environment: Environment) -> Eval
             return _apply(expression, environment)
         case TextIndex():
             return _text_index(expression, environment)
+        case Aggregate():
+            return compile_aggregate(expression, environment)
+        case Lag():
+            return compile_lag(expression, environment)
 
 
 def compile_typed(expression: Expression, data_type: DataType | None, environment: Environment, name: str) -> Evaluate:
@@ -232,8 +240,8 @@ def _pick(table: Sequence[Scalar | None], index: "np.typing.NDArray[np.int64]", 
 
 
 def _map_values(element: MapValues, environment: Environment) -> Evaluate:
-    if element.table is None:
-        raise SchemaError("<MapValues> needs an <InlineTable>; tables elsewhere are not read", element.line)
+    if not isinstance(element.table, InlineTable):
+        raise SchemaError("<MapValues> needs an <InlineTable>: write the table's rows into the document", element.line)
     data_type: DataType = element.data_type or "string"
     pairs = element.field_column_pairs
     for pair in pairs:

@@ -126,6 +126,21 @@ class Scope:
         column = self._parent.column(name)
         return column if self._rows_of_parent is None else column.take(self._rows_of_parent)
 
+    def has(self, name: str) -> bool:
+        """Whether this scope or one that it sees knows a field."""
+        if name in self._definitions or name in self._cache:
+            return True
+        return self._parent is not None and self._parent.has(name)
+
+    def whole(self, name: str) -> tuple[Column, Ints | None]:
+        """The column of a field in all rows that have it, and which of these the rows of this scope are; None: all."""
+        if self._parent is None or name in self._definitions or not self._parent.has(name):
+            return self.column(name), None
+        column, rows = self._parent.whole(name)
+        if self._rows_of_parent is None:
+            return column, rows
+        return column, self._rows_of_parent if rows is None else rows[self._rows_of_parent]
+
     def column(self, name: str) -> Column:
         """The column of a field; `Environment.type_of` made sure, at load, that there is one."""
         column = self._cache.get(name)

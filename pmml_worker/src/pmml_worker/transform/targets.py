@@ -31,7 +31,11 @@ def finish(
     value = prediction.value
     if field.type is None or value.data_type == field.type.data_type:
         return prediction
-    if function in NUMERIC_FUNCTIONS and field.type.data_type not in ("float", "double") and value.data_type != "string":
+    if (
+        function in NUMERIC_FUNCTIONS
+        and field.type.data_type not in ("float", "double")
+        and value.data_type != "string"
+    ):
         return prediction
     typed = cast_or_fault(value, field.type.data_type, faults, field.name, "the predicted value")
     return replace(prediction, value=typed)

@@ -3,9 +3,11 @@
 import math
 import re
 from collections import Counter
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 
-from pmml_worker.schema.elements import TextIndex, TextIndexNormalization
+from pmml_worker.errors import SchemaError
+from pmml_worker.schema.elements import TableLocator, TextIndex, TextIndexNormalization
 from pmml_worker.transform.regex import regex, replacement
 
 _TEXTS = 4096
@@ -30,6 +32,26 @@ def levenshtein(left: str, right: str, limit: int) -> int:
     return min(before[-1], limit + 1)
 
 
+def _replace_similar(phrase: str, into: str, limit: int, sensitive: bool, separator: re.Pattern[str], text: str) -> str:
+    """A text in which words that are a phrase's, up to some letters, are replaced."""
+    wanted = [word for word in separator.split(phrase if sensitive else phrase.lower()) if word]
+    gaps = [match.span() for match in separator.finditer(text)]
+    edges = [0, *(edge for gap in gaps for edge in gap), len(text)]
+    spans = [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
+    words = [text[start:end] if sensitive else text[start:end].lower() for start, end in spans]
+    parts: list[str] = []
+    done = position = 0
+    while wanted and position + len(wanted) <= len(words):
+        window = words[position : position + len(wanted)]
+        if sum(levenshtein(one, two, limit) for one, two in zip(window, wanted, strict=True)) <= limit:
+            parts += [text[done : spans[position][0]], into]
+            position += len(wanted)
+            done = spans[position - 1][1]
+        else:
+            position += 1
+    return "".join([*parts, text[done:]])
+
+
 class TermIndex:
     """A compiled TextIndex.
 
@@ -45,25 +67,35 @@ class TermIndex:
         self.rules = [(item, self._rules(item)) for item in element.normalizations]
         self.words = lru_cache(maxsize=_TEXTS)(self._words)
 
-    def _rules(self, item: TextIndexNormalization) -> list[tuple[re.Pattern[str], str]]:
-        sensitive = self.element.is_case_sensitive if item.is_case_sensitive is None else item.is_case_sensitive
+    def _rules(self, item: TextIndexNormalization) -> list[Callable[[str], str]]:
+        if isinstance(item.table, TableLocator):
+            raise SchemaError(
+                "<TextIndexNormalization> needs an <InlineTable>: write the table's rows into the document", item.line
+            )
+        own = self.element
+        sensitive = own.is_case_sensitive if item.is_case_sensitive is None else item.is_case_sensitive
+        limit = self.limit if item.max_levenshtein_distance is None else item.max_levenshtein_distance
+        separator = item.word_separator_character_r_e or own.word_separator_character_r_e
         flags = 0 if sensitive else re.IGNORECASE
-        rules = []
+        rules: list[Callable[[str], str]] = []
         for row in item.table.rows if item.table else ():
             pattern, into = row.cells.get(item.in_field, ""), row.cells.get(item.out_field, "")
             if row.cells.get(item.regex_field, "false").strip() == "true":
                 compiled = regex(pattern, flags)
-                rules.append((compiled, replacement(compiled, into)))
+                rules.append(partial(compiled.sub, replacement(compiled, into)))
+            elif limit:
+                rules.append(partial(_replace_similar, pattern, into, limit, sensitive, regex(separator)))
             else:
-                rules.append((re.compile(rf"(?<!\w){re.escape(pattern)}(?!\w)", flags), into.replace("\\", r"\\")))
+                compiled = re.compile(rf"(?<!\w){re.escape(pattern)}(?!\w)", flags)
+                rules.append(partial(compiled.sub, into.replace("\\", r"\\")))
         return rules
 
     def _normalize(self, text: str) -> str:
         for item, rules in self.rules:
             for _ in range(_ROUNDS if item.recursive else 1):
                 before = text
-                for pattern, into in rules:
-                    text = pattern.sub(into, text)
+                for rule in rules:
+                    text = rule(text)
                 if text == before:
                     break
         return text
