@@ -7,7 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -19,7 +19,7 @@ import pyarrow.parquet
 
 from pmml_worker.errors import TableError
 from pmml_worker.schema.elements import DataType
-from pmml_worker.transform.column import Column, from_texts
+from pmml_worker.transform.column import Column, Lists, from_texts
 from pmml_worker.transform.values import storage
 
 MISSING_TEXTS = ("", "NA")
@@ -61,6 +61,8 @@ def from_arrow(array: pa.ChunkedArray | pa.Array, name: str) -> Column:
         data_type: DataType = "float" if pa.types.is_float32(kind) else "double"
         values = array.cast(pa.float32() if data_type == "float" else pa.float64()).to_numpy(zero_copy_only=False)
         return Column(data_type, values, missing)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _from_lists(array, name)
     with contextlib.suppress(pa.ArrowInvalid):
         if pa.types.is_date(kind):
             days = array.cast(pa.date32()).cast(pa.int32()).fill_null(0)
@@ -72,6 +74,25 @@ def from_arrow(array: pa.ChunkedArray | pa.Array, name: str) -> Column:
             times = array.cast(pa.time64("us")).cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
             return Column("time", times, missing)
     raise TableError(f'column "{name}" is of Arrow type {kind}, which no PMML data type is for; convert it first')
+
+
+def _from_lists(array: pa.Array, name: str) -> Column:
+    """A column of lists, as items of a transaction come: each as a text of JSON, and their categories marked so."""
+    elements = array.values
+    try:
+        texts = elements.cast(pa.string()).fill_null("")
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise TableError(
+            f'column "{name}" is of Arrow type {array.type}; only lists of single values can be read'
+        ) from None
+    for special in ("\\", '"'):
+        texts = pc.replace_substring(texts, special, "\\" + special)
+    lists = pa.ListArray.from_arrays(array.offsets.cast(pa.int32()), texts)
+    joined = pc.binary_join(lists, '","')
+    joined = pc.binary_join_element_wise('["', joined, '"]', "").fill_null('[""]')
+    encoded = from_arrow(joined, name)
+    missing = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
+    return replace(encoded, missing=missing, categories=Lists(encoded.categories or ()))
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 SUPPORTED = frozenset({
-    "AnomalyDetectionModel", "ClusteringModel", "DecisionTree", "GeneralRegressionModel", "MiningModel",
+    "AnomalyDetectionModel", "AssociationModel", "ClusteringModel", "DecisionTree", "GeneralRegressionModel", "MiningModel",
     "NaiveBayesModel", "NearestNeighborModel", "Regression", "RegressionModel", "RuleSetModel", "Scorecard",
     "SupportVectorMachineModel", "TreeModel",
 })  # fmt: skip

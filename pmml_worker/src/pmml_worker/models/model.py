@@ -8,6 +8,7 @@ from typing import Any
 
 from pmml_worker.errors import SchemaError
 from pmml_worker.models.anomaly import AnomalyKernel
+from pmml_worker.models.association import AssociationKernel
 from pmml_worker.models.clustering import ClusteringKernel
 from pmml_worker.models.general_regression import GeneralRegressionKernel
 from pmml_worker.models.kernel import Context, Evaluation, Kernel
@@ -30,6 +31,7 @@ from pmml_worker.models.support_vector_machine import SupportVectorMachineKernel
 from pmml_worker.models.time_series import TimeSeriesKernel
 from pmml_worker.models.tree import TreeKernel, stand_alone
 from pmml_worker.schema.anomaly import AnomalyDetectionModel
+from pmml_worker.schema.association import AssociationModel
 from pmml_worker.schema.clustering import ClusteringModel
 from pmml_worker.schema.elements import (
     PMML,
@@ -160,6 +162,7 @@ def references(expression: object) -> list[str]:
 # A new model element needs its line here, its dataclasses in schema and a file of its own beside this one.
 KERNELS: Mapping[type[ModelElement], Callable[[Any, Context], Kernel]] = {
     AnomalyDetectionModel: AnomalyKernel,
+    AssociationModel: AssociationKernel,
     ClusteringModel: ClusteringKernel,
     GeneralRegressionModel: GeneralRegressionKernel,
     NaiveBayesModel: NaiveBayesKernel,

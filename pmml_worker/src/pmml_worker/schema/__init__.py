@@ -2,6 +2,7 @@
 
 from pmml_worker.schema import (  # noqa: F401 -- registers their model elements with the parser
     anomaly,
+    association,
     clustering,
     general_regression,
     naive_bayes,

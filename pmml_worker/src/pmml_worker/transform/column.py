@@ -59,6 +59,12 @@ class Faults:
         return self.items[code - 1]
 
 
+class Lists(tuple[str, ...]):
+    """The categories of a column whose values are lists of texts: the distinct lists, in JSON."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """Values of one type, a row each.

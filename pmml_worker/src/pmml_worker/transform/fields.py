@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from pmml_worker.errors import TableError
 from pmml_worker.schema.elements import DataField, MiningField
 from pmml_worker.transform.column import (
     Bools,
     Column,
     Faults,
+    Lists,
     constant,
     either,
     mark,
@@ -49,7 +51,14 @@ def typed(field: DataField, raw: Column, faults: Faults) -> Column:
     """A data field's column of its declared type: missing and invalid values are found, not yet treated.
 
     A value that is none of the type is invalid and, whatever the treatment of invalid values, cannot be used as is.
+
+    Raises:
+        TableError: the column holds lists, and the field is not of texts.
     """
+    if isinstance(raw.categories, Lists):
+        if field.data_type != "string":
+            raise TableError(f'column "{field.name}" is of Arrow type list, but field {field.name} is one {field.data_type}')
+        return raw  # Its elements are what the field's values are about; models of items look at them.
     # A text may stand for a missing value without being of the field's type, as "?" among numbers.
     stands_for_missing = None
     if raw.categories is not None and field.data_type != "string":

@@ -47,8 +47,8 @@ class CompiledOutput:
         without a prediction has not defined it.
         """
         column = self.compute(predictions, scope)
-        if self.element.data_type is not None:
-            column = cast_or_fault(column, self.element.data_type, scope.faults, self.element.name, str(self.element))
+        if self.element.data_type is not None or self.element.is_multi_valued:
+            column = cast_or_fault(column, self.type.data_type, scope.faults, self.element.name, str(self.element))
         derived = self.element.feature in ("transformedValue", "decision")
         scope.declare(
             self.element.name,
@@ -72,7 +72,8 @@ def compile_output(output: Output | None, context: OutputContext, environment: E
     compiled = []
     for field in output.fields if output else ():
         feature, data_type = _feature(field, context, environment)
-        declared = field.data_type or data_type
+        # A list is given out as JSON.
+        declared = "string" if field.is_multi_valued else field.data_type or data_type
         optype = field.optype or ("continuous" if declared in ("double", "float") else "categorical")
         order = tuple(value.value for value in field.values) if optype == "ordinal" else ()
         item = CompiledOutput(field, FieldType(declared, optype, order), feature)
@@ -285,7 +286,7 @@ def _affinity(field: OutputField) -> Feature:
 
     def compute(predictions: Mapping[str | None, Prediction], scope: Scope) -> Column:
         prediction = _pick(field, predictions, scope.rows)
-        if field.value is None and "affinity" in prediction.ranked:
+        if field.value is None and (field.name in prediction.answers or "affinity" in prediction.ranked):
             return ranked(predictions, scope)
         table = prediction.affinities
         if table is None:
