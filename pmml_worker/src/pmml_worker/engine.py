@@ -78,7 +78,8 @@ class Model:
         if not document.models:
             raise SchemaError("the document holds no model", document.line)
         self._document: Document = compile_document(document)
-        self._model = CompiledModel(document.models[0], self._document, self._document.environment, True)
+        with np.errstate(all="ignore"):  # What overflows is infinite, and what is undefined is NaN: results, not news.
+            self._model = CompiledModel(document.models[0], self._document, self._document.environment, True)
         self.is_sequential = self._model.is_sequential
         self._document_model = document.models[0]
         self.version = document.version
@@ -233,7 +234,8 @@ class Model:
         self, columns: Mapping[str, Column], rows: int, start: int, errors: Errors, schema: pa.Schema
     ) -> pa.Table:
         faults = Faults()
-        result = self._model.evaluate(self._scope(columns, rows, faults))
+        with np.errstate(all="ignore"):
+            result = self._model.evaluate(self._scope(columns, rows, faults))
         given: dict[str, Column] = {}
         fault: Codes | None = None
         for prediction in result.predictions.values():

@@ -423,7 +423,10 @@ class Reader {
         refuse_ = &refuse;
         const int is_read = expat().Parse(parser_, piece.c_str(), static_cast<int>(piece.size()), is_last);
         if (error_) std::rethrow_exception(error_);
-        if (PyErr_Occurred()) throw nb::python_error();  // of the handler of unknown encodings
+        if (PyErr_Occurred()) {  // of the handler of unknown encodings
+            const nb::python_error unknown;
+            refuse("the document cannot be decoded: " + std::string(nb::str(unknown.value()).c_str()), line());
+        }
         if (is_read == 0) {
             const int code = expat().GetErrorCode(parser_);
             const std::string message = code == kNoMemory

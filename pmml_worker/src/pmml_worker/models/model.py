@@ -211,7 +211,11 @@ class CompiledModel:
             raise SchemaError(f"<{type(model).__name__}> is not scorable: its isScorable is false", model.line)
         environment = outer.inner()
         self.definitions: dict[str, Evaluate] = {}
+        used: set[str] = set()
         for field in model.mining_schema.fields:
+            if field.name in used:
+                raise SchemaError(f'<MiningSchema> names field "{field.name}" more than once', field.line)
+            used.add(field.name)
             known = outer.find(field.name)
             if known is None:
                 if field.usage_type in TARGET_USAGE or not outermost:

@@ -177,15 +177,19 @@ def _input(field: DataField, use: MiningField) -> _Input:
     cls = _CLASSES[field.data_type]
     if cls is bool and field.values:
         raise Declined
-    valid = frozenset(parse(value.value, field.data_type) for value in field.values) or None
     replacement = use.missing_value_replacement
+    try:
+        valid = frozenset(parse(value.value, field.data_type) for value in field.values) or None
+        instead = None if replacement is None else parse(replacement, field.data_type)
+    except ValueError:
+        raise Declined from None
     return _Input(
         name=field.name,
         cls=cls,
         is_float=field.data_type == "float",
         valid=valid,
         intervals=field.intervals,
-        replacement=None if replacement is None else parse(replacement, field.data_type),
+        replacement=instead,
         refuses_missing=use.missing_value_treatment in ("returnInvalid", "x-returnInvalid"),
     )
 
@@ -215,7 +219,13 @@ class RowFields:
             self._derived[item.name] = item
 
     def type_of(self, name: str) -> DataType:
-        """The type of a field that has a place."""
+        """The type of a field that has a place.
+
+        Raises:
+            Declined: it has none.
+        """
+        if name not in self._types:
+            raise Declined
         return self._types[name]
 
     def place(self, name: str) -> int:
