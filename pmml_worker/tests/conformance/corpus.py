@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 SUPPORTED = frozenset({
-    "AnomalyDetectionModel", "AssociationModel", "ClusteringModel", "DecisionTree", "GeneralRegressionModel", "MiningModel",
-    "NaiveBayesModel", "NearestNeighborModel", "Regression", "RegressionModel", "RuleSetModel", "Scorecard",
-    "SupportVectorMachineModel", "TreeModel",
+    "AnomalyDetectionModel", "AssociationModel", "ClusteringModel", "DecisionTree", "GaussianProcessModel",
+    "GeneralRegressionModel", "MiningModel", "NaiveBayesModel", "NearestNeighborModel", "Regression",
+    "RegressionModel", "RuleSetModel", "Scorecard", "SupportVectorMachineModel", "TreeModel",
 })  # fmt: skip
 
 Row = dict[str, str | None]

@@ -10,6 +10,7 @@ from pmml_worker.errors import SchemaError
 from pmml_worker.models.anomaly import AnomalyKernel
 from pmml_worker.models.association import AssociationKernel
 from pmml_worker.models.clustering import ClusteringKernel
+from pmml_worker.models.gaussian_process import GaussianProcessKernel
 from pmml_worker.models.general_regression import GeneralRegressionKernel
 from pmml_worker.models.kernel import Context, Evaluation, Kernel
 from pmml_worker.models.mining import MiningKernel
@@ -47,6 +48,7 @@ from pmml_worker.schema.elements import (
     TreeModel,
     True_,
 )
+from pmml_worker.schema.gaussian_process import GaussianProcessModel
 from pmml_worker.schema.general_regression import GeneralRegressionModel
 from pmml_worker.schema.naive_bayes import NaiveBayesModel
 from pmml_worker.schema.nearest_neighbor import NearestNeighborModel
@@ -164,6 +166,7 @@ KERNELS: Mapping[type[ModelElement], Callable[[Any, Context], Kernel]] = {
     AnomalyDetectionModel: AnomalyKernel,
     AssociationModel: AssociationKernel,
     ClusteringModel: ClusteringKernel,
+    GaussianProcessModel: GaussianProcessKernel,
     GeneralRegressionModel: GeneralRegressionKernel,
     NaiveBayesModel: NaiveBayesKernel,
     RegressionModel: RegressionKernel,

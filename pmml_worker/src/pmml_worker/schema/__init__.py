@@ -4,6 +4,7 @@ from pmml_worker.schema import (  # noqa: F401 -- registers their model elements
     anomaly,
     association,
     clustering,
+    gaussian_process,
     general_regression,
     naive_bayes,
     nearest_neighbor,

@@ -1042,8 +1042,7 @@ class MiningModel(ModelElement):
 
 
 UNSUPPORTED_MODELS = frozenset({
-    "BaselineModel", "BayesianNetworkModel", "GaussianProcessModel", "NeuralNetwork",
-    "SequenceModel", "TextModel", "DeepNetwork",
+    "BaselineModel", "BayesianNetworkModel", "NeuralNetwork", "SequenceModel", "TextModel", "DeepNetwork",
 })  # fmt: skip
 """Model elements of the standard that a document may hold but this engine does not score."""
 
