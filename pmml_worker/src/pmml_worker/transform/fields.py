@@ -57,7 +57,9 @@ def typed(field: DataField, raw: Column, faults: Faults) -> Column:
     """
     if isinstance(raw.categories, Lists):
         if field.data_type != "string":
-            raise TableError(f'column "{field.name}" is of Arrow type list, but field {field.name} is one {field.data_type}')
+            raise TableError(
+                f'column "{field.name}" is of Arrow type list, but field {field.name} is one {field.data_type}'
+            )
         return raw  # Its elements are what the field's values are about; models of items look at them.
     # A text may stand for a missing value without being of the field's type, as "?" among numbers.
     stands_for_missing = None
