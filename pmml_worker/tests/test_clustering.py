@@ -1,4 +1,5 @@
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ EVERY_AFFINITY = "".join(
 )
 
 
-def clusters(centers: dict[str, tuple[float, ...]], inside: str = "") -> str:
+def clusters(centers: Mapping[str, tuple[float, ...]], inside: str = "") -> str:
     return "".join(
         f'<Cluster id="{name}" name="cluster {name}" size="3"><Array type="real">{" ".join(map(str, center))}</Array>'
         f"{inside}</Cluster>"

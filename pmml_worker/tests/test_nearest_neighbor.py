@@ -20,6 +20,7 @@ NUMBER = '<MiningField name="y" usageType="target"/>'
 CLASS = '<MiningField name="c" usageType="target"/>'
 INPUTS = '<KNNInput field="x"/><KNNInput field="z"/>'
 NAMES = "id", "x", "z", "y", "c"
+INSTANCE_FIELDS = "".join(f'<InstanceField field="{name}" column="{name}"/>' for name in NAMES)
 
 
 def table(instances: Sequence[Instance]) -> str:
@@ -41,7 +42,7 @@ def neighbors(
     output: str = "",
     k: int = 3,
     fields: str = FIELDS,
-    instance_fields: str = "".join(f'<InstanceField field="{name}" column="{name}"/>' for name in NAMES),
+    instance_fields: str = INSTANCE_FIELDS,
     rows: str | None = None,
     derived: str = "",
     training: str = 'recordCount="5"',

@@ -5,19 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from pmml_worker.errors import SchemaError
-from pmml_worker.models.comparison import Comparison, Coordinate, coordinate, field_reader
+from pmml_worker.models.comparison import (
+    AFFINITIES,
+    ENTITIES,
+    Comparison,
+    Coordinate,
+    by_rank,
+    coordinate,
+    field_reader,
+)
 from pmml_worker.models.kernel import Context
 from pmml_worker.models.row import Declined, RowFields, RowForm, RowPrediction, Values
-from pmml_worker.schema.clustering import Cluster, ClusteringField, ClusteringModel
+from pmml_worker.schema.clustering import Cluster, ClusteringField, ClusteringModel, CompareFunction
 from pmml_worker.schema.elements import Array as ArrayElement
 from pmml_worker.schema.elements import DerivedField
-from pmml_worker.transform.column import Array, Codes, Column, Floats, first_fault
+from pmml_worker.transform.column import Array, Bools, Codes, Column, Floats, first_fault
 from pmml_worker.transform.expressions import compile_typed
 from pmml_worker.transform.prediction import Prediction
 from pmml_worker.transform.scope import Environment, FieldType, Scope
-
-_AFFINITIES = frozenset({"affinity", "clusterAffinity", "entityAffinity"})
-_ENTITIES = frozenset({"clusterId", "entityId"})
 
 
 class ClusteringKernel:
@@ -52,8 +57,8 @@ class ClusteringKernel:
         )  # fmt: skip
         self.mahalanobis = _Mahalanobis(model, points) if model.model_class == "distributionBased" else None
         output = model.output.fields if model.output else ()
-        self.ranks = max((field.rank for field in output if field.feature in _AFFINITIES | _ENTITIES), default=1)
-        told = any(field.feature in _AFFINITIES or field.segment_id is not None for field in output)
+        self.ranks = max((field.rank for field in output if field.feature in AFFINITIES | ENTITIES), default=1)
+        told = any(field.feature in AFFINITIES or field.segment_id is not None for field in output)
         self.tells_affinities = told or self.ranks > 1 or not context.is_outermost
 
     def row(self, fields: RowFields) -> RowForm:
@@ -83,7 +88,7 @@ class ClusteringKernel:
         table: Array | None = None
         if self.mahalanobis is not None:
             table = self.mahalanobis.distances(columns, self.single)
-            undefined = np.isnan(table).any(axis=1)
+            undefined: Bools = np.asarray(np.isnan(table).any(axis=1))
             if undefined.any():
                 fault = first_fault(fault, self.comparison.undefined(scope, undefined))
             best: Codes = np.where(undefined, 0, table.argmin(axis=1)).astype(np.int32)
@@ -94,21 +99,11 @@ class ClusteringKernel:
         value = Column("string", best, None, self.names, fault=fault)
         ranked: dict[str, tuple[Column, ...]] = {}
         if table is not None and self.ranks > 1:
-            ranked = self._ranked(table)
+            largest = self.comparison.largest and self.mahalanobis is None
+            ranked = by_rank(table, self.names, self.ranks, largest)
         absent = self.has_no_display[best] if self.has_no_display.any() else None
         ranked["predictedDisplayValue"] = (Column("string", best, absent, self.display, fault=fault),)
         return Prediction(value, entity=value, entities=self.names, affinities=table, ranked=ranked)
-
-    def _ranked(self, table: Array) -> dict[str, tuple[Column, ...]]:
-        """Clusters and their affinities, the best first, up to the last rank that is asked for."""
-        largest = self.comparison.largest and self.mahalanobis is None
-        order = np.argsort(-table if largest else table, axis=1, kind="stable")[:, : self.ranks]
-        affinities = np.take_along_axis(table, order, axis=1)
-        data_type = "float" if self.single else "double"
-        return {
-            "entityId": tuple(Column("string", codes.astype(np.int32), None, self.names) for codes in order.T),
-            "affinity": tuple(Column("float" if data_type == "float" else "double", item) for item in affinities.T),
-        }
 
 
 def _center(cluster: Cluster) -> list[str]:
@@ -157,7 +152,7 @@ def _coordinates(
 
 
 def _derived(
-    derived: DerivedField, field: ClusteringField | None, default: str, environment: Environment
+    derived: DerivedField, field: ClusteringField | None, default: CompareFunction, environment: Environment
 ) -> Coordinate:
     evaluate = compile_typed(derived.expression, derived.data_type, environment, derived.name)
     owner = field or ClusteringField(line=derived.line, field=derived.name)

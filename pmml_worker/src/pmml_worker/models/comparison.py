@@ -24,7 +24,7 @@ from pmml_worker.schema.clustering import (
     SquaredEuclidean,
     Tanimoto,
 )
-from pmml_worker.schema.elements import Element, MathContext
+from pmml_worker.schema.elements import DataType, Element, MathContext
 from pmml_worker.transform.column import (
     Array,
     Codes,
@@ -36,6 +36,12 @@ from pmml_worker.transform.column import (
     mark,
 )
 from pmml_worker.transform.scope import Evaluate, FieldType, Scope
+
+AFFINITIES = frozenset({"affinity", "clusterAffinity", "entityAffinity"})
+"""Output features that tell how near something is."""
+
+ENTITIES = frozenset({"clusterId", "entityId"})
+"""Output features that tell what is near."""
 
 _COMPARE: tuple[CompareFunction, ...] = ("absDiff", "gaussSim", "delta", "equal", "table")
 _AGGREGATES: tuple[type[Metric], ...] = (Euclidean, SquaredEuclidean, Chebychev, CityBlock, Minkowski)
@@ -252,3 +258,21 @@ def _factors(metric: Metric) -> tuple[float, ...]:
 def field_reader(name: str) -> Evaluate:
     """The column of a field."""
     return lambda scope: scope.column(name)
+
+
+def by_rank(table: Array, names: Sequence[str], ranks: int, largest: bool) -> dict[str, tuple[Column, ...]]:
+    """Entities and their affinities, the best first and of equals the first first.
+
+    Args:
+        table: affinities, shape (rows, entities).
+        names: of the entities.
+        ranks: how many of them to tell.
+        largest: whether the largest affinity is the best.
+    """
+    order = np.argsort(-table if largest else table, axis=1, kind="stable")[:, :ranks]
+    affinities = np.take_along_axis(table, order, axis=1)
+    data_type: DataType = "float" if table.dtype == np.float32 else "double"
+    return {
+        "entityId": tuple(Column("string", codes.astype(np.int32), None, names) for codes in order.T),
+        "affinity": tuple(Column(data_type, values) for values in affinities.T),
+    }

@@ -29,6 +29,7 @@ from pmml_worker.models.row import (
 from pmml_worker.models.rule_set import RuleSetKernel
 from pmml_worker.models.scorecard import ScorecardKernel
 from pmml_worker.models.support_vector_machine import SupportVectorMachineKernel
+from pmml_worker.models.text import TextKernel
 from pmml_worker.models.time_series import TimeSeriesKernel
 from pmml_worker.models.tree import TreeKernel, stand_alone
 from pmml_worker.schema.anomaly import AnomalyDetectionModel
@@ -55,6 +56,7 @@ from pmml_worker.schema.nearest_neighbor import NearestNeighborModel
 from pmml_worker.schema.rule_set import RuleSetModel
 from pmml_worker.schema.scorecard import Scorecard
 from pmml_worker.schema.support_vector_machine import SupportVectorMachineModel
+from pmml_worker.schema.text import TextModel
 from pmml_worker.schema.time_series import TimeSeriesModel
 from pmml_worker.transform.column import Bools, Column, Ints, blank
 from pmml_worker.transform.expressions import compile_typed
@@ -173,6 +175,7 @@ KERNELS: Mapping[type[ModelElement], Callable[[Any, Context], Kernel]] = {
     RuleSetModel: RuleSetKernel,
     Scorecard: ScorecardKernel,
     SupportVectorMachineModel: SupportVectorMachineKernel,
+    TextModel: TextKernel,
     TreeModel: TreeKernel,
 }
 """How each model element that predicts one target by itself is compiled."""

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pmml_worker.errors import SchemaError
-from pmml_worker.models.comparison import Comparison, Coordinate, coordinate, field_reader
+from pmml_worker.models.comparison import AFFINITIES, Comparison, Coordinate, coordinate, field_reader
 from pmml_worker.models.instances import Instances
 from pmml_worker.models.kernel import Context
 from pmml_worker.schema.nearest_neighbor import KNNInput, NearestNeighborModel
-from pmml_worker.transform.column import Array, Codes, Column, Faults, Floats, Ints, to_text
+from pmml_worker.transform.column import Array, Bools, Codes, Column, Faults, Floats, Ints, to_text
 from pmml_worker.transform.prediction import Prediction, winner
 from pmml_worker.transform.scope import Environment, Scope
-
-_AFFINITIES = frozenset({"affinity", "clusterAffinity", "entityAffinity"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class NearestNeighborKernel:
         if model.instance_id_variable is not None:
             self.names = instances.column(model.instance_id_variable).texts().tolist()
         fields = model.output.fields if model.output else ()
-        self.tells_affinities = any(field.feature in _AFFINITIES and field.value is not None for field in fields)
+        self.tells_affinities = any(field.feature in AFFINITIES and field.value is not None for field in fields)
 
     def _coordinate(self, item: KNNInput, column: Column, environment: Environment) -> Coordinate:
         known = environment.type_of(item.field, item)
@@ -146,7 +144,7 @@ class NearestNeighborKernel:
         """continuousScoringMethod; neighbours without a value do not count."""
         present = ~np.isnan(values)
         values = values.astype(measures.dtype)
-        nothing = ~present.any(axis=1)
+        nothing: Bools = np.asarray(~present.any(axis=1))
         with np.errstate(all="ignore"):
             if self.model.continuous_scoring_method == "median":
                 result = _medians(values, present)

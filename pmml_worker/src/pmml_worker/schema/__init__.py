@@ -11,6 +11,7 @@ from pmml_worker.schema import (  # noqa: F401 -- registers their model elements
     rule_set,
     scorecard,
     support_vector_machine,
+    text,
     time_series,
 )
 from pmml_worker.schema.elements import PMML
