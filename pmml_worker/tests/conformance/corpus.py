@@ -19,7 +19,7 @@ import numpy as np
 
 SUPPORTED = frozenset({
     "AnomalyDetectionModel", "AssociationModel", "ClusteringModel", "DecisionTree", "GaussianProcessModel",
-    "GeneralRegressionModel", "MiningModel", "NaiveBayesModel", "NearestNeighborModel", "Regression",
+    "GeneralRegressionModel", "MiningModel", "NaiveBayesModel", "NearestNeighborModel", "NeuralNetwork", "Regression",
     "RegressionModel", "RuleSetModel", "Scorecard", "SupportVectorMachineModel", "TreeModel",
 })  # fmt: skip
 

@@ -68,6 +68,56 @@ class Forest:
     def row_sums(self, values: Sequence[float], table: npt.NDArray[Any]) -> list[float]:
         """Rows of a table added up over the leaves of one row."""
 
+class DoubleNetwork:
+    """Layers of units that weigh the outputs of units before them; any number of threads may use one at once.
+
+    Nodes are the inputs, then the units in their order. Consecutive units with the same sources make a group.
+    """
+
+    def __init__(
+        self,
+        *,
+        inputs: int,
+        layer_groups: npt.NDArray[np.int64],
+        functions: npt.NDArray[np.int32],
+        normalizations: npt.NDArray[np.int32],
+        thresholds: npt.NDArray[Any],
+        leakages: npt.NDArray[Any],
+        group_units: npt.NDArray[np.int64],
+        group_sources: npt.NDArray[np.int64],
+        sources: npt.NDArray[np.int32],
+        weights: npt.NDArray[Any],
+        biases: npt.NDArray[Any],
+        divisors: npt.NDArray[Any],
+        addends: npt.NDArray[Any],
+        outputs: npt.NDArray[np.int32],
+    ) -> None:
+        """Pack weights.
+
+        Args:
+            inputs: the number of input nodes.
+            layer_groups: shape (layers,), how many groups each layer has.
+            functions: shape (layers,): 0 identity, 1 above the threshold, 2 logistic, 3 tanh, 4 exp(z), 5 1 / z, 6 z^2,
+                7 exp(-z^2), 8 sine, 9 cosine, 10 z / (1 + |z|), 11 2 atan(z) / pi, 12 z or, below 0, leakage * z,
+                13 exp(addend - z / divisor) where z is the squared distance between sources and weights.
+            normalizations: shape (layers,): 0 none, 1 softmax, 2 division by the sum.
+            thresholds, leakages: shape (layers,).
+            group_units, group_sources: shape (groups,), how many units and sources each group has.
+            sources: the nodes that each group weighs, group after group.
+            weights: for each group shape (units, sources), group after group.
+            biases, divisors, addends: shape (units,); the bias is added last.
+            outputs: the nodes whose values are asked for.
+
+        Raises:
+            ValueError: shapes do not fit, or a source comes after its unit.
+        """
+
+    def run(self, columns: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The outputs' values, shape (outputs, rows), of inputs of shape (inputs, rows)."""
+
+class FloatNetwork(DoubleNetwork):
+    """The same in single precision."""
+
 class Shape:
     """A tree of records: which attributes of which elements are texts and numbers, by element."""
 

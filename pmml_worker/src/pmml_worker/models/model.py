@@ -16,6 +16,7 @@ from pmml_worker.models.kernel import Context, Evaluation, Kernel
 from pmml_worker.models.mining import MiningKernel
 from pmml_worker.models.naive_bayes import NaiveBayesKernel
 from pmml_worker.models.nearest_neighbor import NearestNeighborKernel
+from pmml_worker.models.neural_network import NeuralNetworkKernel
 from pmml_worker.models.regression import RegressionKernel
 from pmml_worker.models.row import (
     Declined,
@@ -53,6 +54,7 @@ from pmml_worker.schema.gaussian_process import GaussianProcessModel
 from pmml_worker.schema.general_regression import GeneralRegressionModel
 from pmml_worker.schema.naive_bayes import NaiveBayesModel
 from pmml_worker.schema.nearest_neighbor import NearestNeighborModel
+from pmml_worker.schema.neural_network import NeuralNetwork
 from pmml_worker.schema.rule_set import RuleSetModel
 from pmml_worker.schema.scorecard import Scorecard
 from pmml_worker.schema.support_vector_machine import SupportVectorMachineModel
@@ -271,6 +273,9 @@ class CompiledModel:
             return lambda scope: next(iter(compiled.evaluate(scope).predictions.values()))
 
         context = Context(environment, self.targets, compile_inner, outermost)
+        if isinstance(model, NeuralNetwork):
+            network = NeuralNetworkKernel(model, context)
+            return (lambda scope: (network.score(scope), {})), {}
         if isinstance(model, NearestNeighborModel):
             neighbors = NearestNeighborKernel(model, context)
             return (lambda scope: (dict(neighbors.score(scope)), {})), {}

@@ -168,7 +168,7 @@ class NaiveBayesKernel:
         data_type = environment.type_of(name, element).data_type
         evaluate: Evaluate = lambda scope: scope.column(name)  # noqa: E731
         if field is not None:
-            data_type = field.data_type
+            data_type = field.data_type or "string"
             evaluate = compile_typed(field.expression, data_type, environment, field.name or name)
         if not element.pair_counts:
             raise SchemaError(f'<BayesInput> "{name}" has neither <TargetValueStats> nor <PairCounts>', element.line)

@@ -8,6 +8,7 @@ from pmml_worker.schema import (  # noqa: F401 -- registers their model elements
     general_regression,
     naive_bayes,
     nearest_neighbor,
+    neural_network,
     rule_set,
     scorecard,
     support_vector_machine,

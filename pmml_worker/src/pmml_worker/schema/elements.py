@@ -393,8 +393,8 @@ class InlineField(Element):
 
     TAG: ClassVar[str | None] = "DerivedField"
     name: str | None = None
-    optype: OpType
-    data_type: DataType
+    optype: OpType | None = None
+    data_type: DataType | None = None
     expression: Expression
     values: tuple[Value, ...] = ()
 
@@ -1042,7 +1042,7 @@ class MiningModel(ModelElement):
 
 
 UNSUPPORTED_MODELS = frozenset({
-    "BaselineModel", "BayesianNetworkModel", "NeuralNetwork", "SequenceModel", "DeepNetwork",
+    "BaselineModel", "BayesianNetworkModel", "SequenceModel", "DeepNetwork",
 })  # fmt: skip
 """Model elements of the standard that a document may hold but this engine does not score."""
 
