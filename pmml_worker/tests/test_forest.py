@@ -412,3 +412,19 @@ def test_a_comparison_with_what_is_no_number_is_refused_with_its_line() -> None:
 def test_a_score_that_is_no_number_is_refused_in_a_regression() -> None:
     with pytest.raises(SchemaError, match='score "l" is no number'):
         load(document(tree(SPLIT.replace('score="a"', 'score="0"'), "regression")))
+
+
+def test_tests_of_different_sets_are_no_complements() -> None:
+    root = Node(Test("true"), None, [Node(Test("equal", "s", "red"), "a"), Node(Test("notEqual", "s", "green"), "b")])
+    rows = [{"s": "red"}, {"s": "green"}, {"s": "blue"}]
+    assert [row["c"] for row in model(tree(root.xml())).score(rows)] == ["a", None, "b"]
+
+
+def test_a_faulty_value_is_an_error_only_where_a_tree_looks_at_it() -> None:
+    inner = [Node(Test("greaterThan", "z", 0.0), "1"), Node(Test("lessOrEqual", "z", 0.0), "2")]
+    root = Node(Test("true"), None, [Node(Test("lessThan", "x", 0.0), "5"), Node(Test("true"), None, inner)])
+    scorer = model(ensemble([root, root], "<True/>", "y", "sum", "continue", "none", [1.0, 1.0]))
+    results = scorer.score([{"x": -1, "z": "?"}, {"x": 1, "z": "?"}, {"x": 1, "z": 3}], errors="collect")
+    assert [row["y"] for row in results] == [10.0, None, 2.0]
+    assert results[0]["_error"] is None
+    assert 'field z: value "?" is no double' in results[1]["_error"]
