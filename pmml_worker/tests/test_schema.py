@@ -72,8 +72,8 @@ def test_what_is_no_pmml_is_refused(text: bytes) -> None:
 
 
 def test_unsupported_model_is_named_with_its_line() -> None:
-    with pytest.raises(SchemaError, match="line 14: model element <NeuralNetwork> inside <PMML> is not supported"):
-        load(document('<NeuralNetwork functionName="regression"/>'))
+    with pytest.raises(SchemaError, match="line 14: model element <DeepNetwork> inside <PMML> is not supported"):
+        load(document('<DeepNetwork functionName="regression"/>'))
 
 
 def test_unknown_element_is_named_with_its_line() -> None:

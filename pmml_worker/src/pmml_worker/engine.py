@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -201,7 +200,11 @@ class Model:
 
         def score(start: int) -> pa.Table:
             block = table.slice(start, size)
-            columns = {name: from_arrow(block.column(name), name) for name in self.columns if name in names}
+            columns = {
+                name: from_arrow(block.column(name), name, self._document.fields[name].data_type)
+                for name in self.columns
+                if name in names
+            }
             return self._score_block(columns, block.num_rows, first_row + start, errors, schema)
 
         starts = range(0, table.num_rows, size)
@@ -311,9 +314,10 @@ def load(source: str | Path | bytes | IO[bytes]) -> Model:
         SchemaError: the document is not well-formed or not valid PMML, or uses an element that is not supported.
         OSError: the file cannot be read.
     """
-    if isinstance(source, bytes):
-        return Model(parse(io.BytesIO(source)))
     if isinstance(source, str | Path):
         with Path(source).open("rb") as file:
-            return Model(parse(file))
-    return Model(parse(source))
+            return load(file)
+    try:
+        return Model(parse(source))
+    except RecursionError:  # Single limits hold, but together they are too much.
+        raise SchemaError("models, expressions and fields stand too deep in one another") from None

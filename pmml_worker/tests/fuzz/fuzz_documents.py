@@ -23,10 +23,13 @@ with atheris.instrument_imports(include=["pmml_worker"]):
 
 warnings.simplefilter("error")
 
-WORDS = """0 1 -1 2 0.5 1e308 -1e308 1e-320 1e400 NaN INF -INF 99999999999999999999 true false x y a isIn sum average
-modelChain categorical continuous ordinal string integer double float boolean date time dateTime dateDaysSince[1970]
-2020-02-29 12:00:00 classification regression clustering active target asMissing returnInvalid é\U0001f600 probability
-transformedValue reasonCode entityId affinity softmax logit + if substring""".split()
+WORDS = [
+    "0", "1", "-1", "2", "0.5", "1e308", "-1e308", "1e-320", "1e400", "NaN", "INF", "-INF", "99999999999999999999",
+    "true", "false", "x", "y", "a", "isIn", "sum", "average", "modelChain", "categorical", "continuous", "ordinal",
+    "string", "integer", "double", "float", "boolean", "date", "time", "dateTime", "dateDaysSince[1970]", "2020-02-29",
+    "12:00:00", "classification", "regression", "clustering", "active", "target", "asMissing", "returnInvalid", "é😀",
+    "probability", "transformedValue", "reasonCode", "entityId", "affinity", "softmax", "logit", "+", "if", "substring",
+]  # fmt: skip
 """Values that attributes and texts are changed to."""
 
 CELLS: list[Any] = [None, 0.0, 1.0, -1.5, 3.0, 1e308, -1e308, float("inf"), float("nan"), 5e-324]
@@ -38,7 +41,7 @@ def mutate(data: bytes, max_size: int, seed: int) -> bytes:
     draw = random.Random(seed)
     try:
         root = ET.fromstring(data)
-    except ET.ParseError:
+    except (ET.ParseError, LookupError, ValueError):  # The latter two are unknown encodings.
         root = None
     if root is None or draw.random() < 0.1:
         return bytes(atheris.Mutate(data, max_size))

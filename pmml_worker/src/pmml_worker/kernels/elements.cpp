@@ -84,7 +84,7 @@ const Interface& expat() {
 
 // expat holds a tag, a comment or a processing instruction as a whole; without a limit one could fill the memory.
 constexpr size_t kLargestAllocation = (size_t{64} << 20) + 4096;
-constexpr size_t kLongestText = size_t{256} << 20;
+constexpr size_t kLongestText = size_t{64} << 20;
 
 void* allocate(size_t size) { return size > kLargestAllocation ? nullptr : std::malloc(size); }
 void* reallocate(void* old, size_t size) { return size > kLargestAllocation ? nullptr : std::realloc(old, size); }
@@ -458,7 +458,7 @@ class Reader {
         auto& self = *static_cast<Reader*>(data);
         self.guarded([&] {
             self.text_.append(text, static_cast<size_t>(size));
-            if (self.text_.size() > kLongestText) throw Refusal{"a text is longer than 256 MiB"};
+            if (self.text_.size() > kLongestText) throw Refusal{"a text is longer than 64 MiB"};
         });
     }
     static void on_doctype(void* data, const char*, const char*, const char*, int has_declarations) {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pmml_worker.errors import SchemaError
 from pmml_worker.models.anomaly import AnomalyKernel
 from pmml_worker.models.association import AssociationKernel
+from pmml_worker.models.bayesian_network import BayesianNetworkKernel
 from pmml_worker.models.clustering import ClusteringKernel
 from pmml_worker.models.gaussian_process import GaussianProcessKernel
 from pmml_worker.models.general_regression import GeneralRegressionKernel
@@ -29,16 +30,20 @@ from pmml_worker.models.row import (
 )
 from pmml_worker.models.rule_set import RuleSetKernel
 from pmml_worker.models.scorecard import ScorecardKernel
+from pmml_worker.models.sequence import SequenceKernel
 from pmml_worker.models.support_vector_machine import SupportVectorMachineKernel
 from pmml_worker.models.text import TextKernel
 from pmml_worker.models.time_series import TimeSeriesKernel
 from pmml_worker.models.tree import TreeKernel, stand_alone
 from pmml_worker.schema.anomaly import AnomalyDetectionModel
 from pmml_worker.schema.association import AssociationModel
+from pmml_worker.schema.bayesian_network import BayesianNetworkModel
 from pmml_worker.schema.clustering import ClusteringModel
 from pmml_worker.schema.elements import (
     PMML,
+    Apply,
     DataField,
+    DefineFunction,
     DerivedField,
     MiningModel,
     ModelElement,
@@ -57,6 +62,7 @@ from pmml_worker.schema.nearest_neighbor import NearestNeighborModel
 from pmml_worker.schema.neural_network import NeuralNetwork
 from pmml_worker.schema.rule_set import RuleSetModel
 from pmml_worker.schema.scorecard import Scorecard
+from pmml_worker.schema.sequence import SequenceModel
 from pmml_worker.schema.support_vector_machine import SupportVectorMachineModel
 from pmml_worker.schema.text import TextModel
 from pmml_worker.schema.time_series import TimeSeriesModel
@@ -67,6 +73,9 @@ from pmml_worker.transform.output import CompiledOutput, OutputContext, compile_
 from pmml_worker.transform.prediction import Prediction, TargetField
 from pmml_worker.transform.scope import Environment, Evaluate, FieldType, Scope
 from pmml_worker.transform.targets import finish
+
+_DEEPEST, _MOST_CALLS = 100, 1000
+"""How far derived fields and functions may depend on one another, and how many calls may come of a function's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,7 @@ def compile_document(document: PMML) -> Document:
     fields = {field.name: field for field in document.data_dictionary.fields}
     dictionary = document.transformation_dictionary
     functions = {function.name: function for function in dictionary.functions} if dictionary else {}
+    refuse_expansion(functions)
     environment = Environment(functions, {name: field_type(field) for name, field in fields.items()})
     derived = dictionary.derived_fields if dictionary else ()
     return Document(fields, environment, compile_derived(derived, environment), derived)
@@ -123,29 +133,67 @@ def compile_derived(derived: tuple[DerivedField, ...], environment: Environment)
 
 
 def refuse_circles(derived: tuple[DerivedField, ...]) -> None:
-    """Raise SchemaError if a derived field depends on itself."""
+    """Raise SchemaError if a derived field depends on itself, or on too many others in a row."""
     fields = {field.name: field for field in derived}
     needs = {
         name: [other for other in references(field.expression) if other in fields] for name, field in fields.items()
     }
-    done: set[str] = set()
-    for start in fields:
-        path: list[str] = []
+
+    def refuse(circle: list[str]) -> None:
+        raise SchemaError(f"derived fields depend on themselves: {' -> '.join(circle)}", fields[circle[0]].line)
+
+    for name, depth in _depths(needs, refuse).items():
+        if depth > _DEEPEST:
+            raise SchemaError(f'<DerivedField> "{name}" depends on {depth} others in a row', fields[name].line)
+
+
+def refuse_expansion(functions: Mapping[str, DefineFunction]) -> None:
+    """Raise SchemaError if a function calls too deep or too often: a function becomes a part of all that call it."""
+    needs = {name: [call for call in calls(item.expression) if call in functions] for name, item in functions.items()}
+    count: dict[str, int] = {}
+    for name, depth in _depths(needs, lambda circle: None).items():  # Callees come first.
+        count[name] = 1 + sum(count.get(call, 0) for call in needs[name])
+        if depth > _DEEPEST or count[name] > _MOST_CALLS:
+            raise SchemaError(
+                f'<DefineFunction> "{name}" makes {count[name]} calls, {depth} deep; {_MOST_CALLS} calls, {_DEEPEST} '
+                "deep, are allowed",
+                functions[name].line,
+            )
+
+
+def _depths(needs: Mapping[str, Sequence[str]], refuse: Callable[[list[str]], None]) -> dict[str, int]:
+    """How far each name's needs reach, needs first; `refuse` is told of circles."""
+    depths: dict[str, int] = {}
+    for start in needs:
+        path: dict[str, None] = {}
         stack: list[tuple[str, bool]] = [(start, False)]
         while stack:
             name, leaving = stack.pop()
             if leaving:
-                path.pop()
-                done.add(name)
-                continue
-            if name in path:
-                circle = " -> ".join([*path[path.index(name) :], name])
-                raise SchemaError(f"derived fields depend on themselves: {circle}", fields[name].line)
-            if name in done:
-                continue
-            path.append(name)
-            stack.append((name, True))
-            stack.extend((other, False) for other in needs[name])
+                del path[name]
+                depths[name] = 1 + max((depths.get(other, 0) for other in needs[name]), default=0)
+            elif name in path:
+                circle = list(path)
+                refuse([*circle[circle.index(name) :], name])
+            elif name not in depths:
+                path[name] = None
+                stack.append((name, True))
+                stack.extend((other, False) for other in needs[name])
+    return depths
+
+
+def calls(expression: object) -> list[str]:
+    """Names of the functions that an expression applies, as often as it does."""
+    names: list[str] = []
+    stack = [expression]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Apply):
+            names.append(item.function)
+        stack.extend(getattr(item, "arguments", ()))
+        if isinstance(item, TextIndex):
+            stack.append(item.term)
+    return names
 
 
 def references(expression: object) -> list[str]:
@@ -169,6 +217,7 @@ def references(expression: object) -> list[str]:
 KERNELS: Mapping[type[ModelElement], Callable[[Any, Context], Kernel]] = {
     AnomalyDetectionModel: AnomalyKernel,
     AssociationModel: AssociationKernel,
+    BayesianNetworkModel: BayesianNetworkKernel,
     ClusteringModel: ClusteringKernel,
     GaussianProcessModel: GaussianProcessKernel,
     GeneralRegressionModel: GeneralRegressionKernel,
@@ -176,6 +225,7 @@ KERNELS: Mapping[type[ModelElement], Callable[[Any, Context], Kernel]] = {
     RegressionModel: RegressionKernel,
     RuleSetModel: RuleSetKernel,
     Scorecard: ScorecardKernel,
+    SequenceModel: SequenceKernel,
     SupportVectorMachineModel: SupportVectorMachineKernel,
     TextModel: TextKernel,
     TreeModel: TreeKernel,

@@ -300,7 +300,7 @@ def parse(source: bytes | IO[bytes]) -> PMML:
     Raises:
         SchemaError: the document is not well-formed, declares or refers to entities, lacks what the standard
             requires, or holds an element that is not supported or stands too deep, a tag larger than 16 MiB or a text
-            longer than 256 MiB; it names the element and the line.
+            longer than 64 MiB; it names the element and the line.
     """
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     reader = _native.Reader()
