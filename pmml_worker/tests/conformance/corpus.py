@@ -20,7 +20,7 @@ import numpy as np
 SUPPORTED = frozenset({
     "AnomalyDetectionModel", "AssociationModel", "ClusteringModel", "DecisionTree", "GaussianProcessModel",
     "GeneralRegressionModel", "MiningModel", "NaiveBayesModel", "NearestNeighborModel", "NeuralNetwork", "Regression",
-    "RegressionModel", "RuleSetModel", "Scorecard", "SupportVectorMachineModel", "TreeModel",
+    "RegressionModel", "RuleSetModel", "Scorecard", "SequenceModel", "SupportVectorMachineModel", "TreeModel",
 })  # fmt: skip
 
 Row = dict[str, str | None]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pmml_worker.errors import SchemaError
 from pmml_worker.models.kernel import Context
 from pmml_worker.models.rules import Rule, RuleOutputs, Selection, describe
 from pmml_worker.models.transactions import ItemReader, group_field, group_rows, tables
-from pmml_worker.schema.association import AssociationModel, AssociationRule, Itemset
+from pmml_worker.schema.association import AssociationModel, AssociationRule, Item, Itemset
 from pmml_worker.transform.column import Bools
 from pmml_worker.transform.prediction import Prediction
 from pmml_worker.transform.scope import Scope
@@ -25,16 +27,8 @@ class AssociationKernel:
         if self.group is not None:
             # A group's rows may lie anywhere in the table.
             environment.row_order.is_sequential = True
-        positions = {item.id: position for position, item in enumerate(model.items)}
         itemsets = {itemset.id: itemset for itemset in model.itemsets}
-        members: dict[str, list[int]] = {}
-        for itemset in model.itemsets:
-            for reference in itemset.items:
-                if reference.item_ref not in positions:
-                    raise SchemaError(
-                        f'<ItemRef> names item "{reference.item_ref}", which is not defined', reference.line
-                    )
-            members[itemset.id] = [positions[reference.item_ref] for reference in itemset.items]
+        members = members_of(model.items, model.itemsets)
         for rule in model.rules:
             for name in (rule.antecedent, rule.consequent):
                 if name not in itemsets:
@@ -69,6 +63,15 @@ class AssociationKernel:
         for position, members in enumerate(self.itemsets):
             sets[position] = table[members].all(axis=0)
         return Selection(sets[self.antecedents], sets[self.consequents])
+
+
+def members_of(items: Sequence[Item], itemsets: Sequence[Itemset]) -> dict[str, list[int]]:
+    """The positions of each itemset's items, by its id."""
+    positions = {item.id: position for position, item in enumerate(items)}
+    for reference in (reference for itemset in itemsets for reference in itemset.items):
+        if reference.item_ref not in positions:
+            raise SchemaError(f'<ItemRef> names item "{reference.item_ref}", which is not defined', reference.line)
+    return {itemset.id: [positions[reference.item_ref] for reference in itemset.items] for itemset in itemsets}
 
 
 def _measures(rule: AssociationRule, left: Itemset, right: Itemset) -> dict[str, float | None]:

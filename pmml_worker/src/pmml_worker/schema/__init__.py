@@ -11,6 +11,7 @@ from pmml_worker.schema import (  # noqa: F401 -- registers their model elements
     neural_network,
     rule_set,
     scorecard,
+    sequence,
     support_vector_machine,
     text,
     time_series,
