@@ -46,10 +46,8 @@ struct Node {
     int32_t left;  // The right child is the next node.
 };
 
-// What a node needs beyond ranks: where a row goes whose code is missing, and its set of codes that go right. Nodes
-// without a set have mask 0 and look at word 0, which is empty.
-struct Detour {
-    int32_t missing;
+// The set of codes that go right, of a node that has one; others have mask 0 and look at word 0, which is empty.
+struct Set {
     uint32_t word;
     uint32_t mask;
 };
@@ -101,7 +99,7 @@ public:
         std::vector<Code> codes((tile + kLanes) * width, 0);
         for (int64_t first = 0; first < rows; first += tile) {
             const int64_t count = std::min(tile, rows - first);
-            const bool general = encode(features, first, count, codes.data()) || has_sets_;
+            const bool missing = encode(features, first, count, codes.data());
             start(count);
             for (size_t tree = 0; tree < roots_.size(); ++tree) {
                 const int64_t part = (size_of(tree + 1) * kLanes + count - 1) / count;
@@ -110,8 +108,7 @@ public:
                     std::array<int32_t, kLanes> at;
                     at.fill(roots_[tree]);
                     const Code* here = codes.data() + row * width;
-                    general ? descend<true>(at, here, width, depths_[tree])
-                            : descend<false>(at, here, width, depths_[tree]);
+                    descend(at, here, width, depths_[tree], missing);
                     for (auto& node : at) node = leaves_[node];
                     visit(tree, first, row, std::min<int64_t>(kLanes, count - row), at);
                 }
@@ -125,13 +122,13 @@ public:
     void walk_row(const std::vector<double>& values, Visit visit) const {
         thread_local std::vector<Code> codes;
         codes.assign(std::max<size_t>(ends_.size(), 1), 0);
-        bool general = has_sets_;
+        bool missing = false;
         for (size_t feature = 0; feature < ends_.size(); ++feature) {
             const double value = values[feature];
             const int64_t begin = feature ? ends_[feature - 1] : 0, end = ends_[feature];
             if (value != value || (end == begin && value < 0)) {
                 codes[feature] = kMissing;
-                general = true;
+                missing = true;
             } else if (end > begin) {
                 codes[feature] = static_cast<Code>(
                     std::lower_bound(cuts_.begin() + begin, cuts_.begin() + end, value) - (cuts_.begin() + begin));
@@ -147,7 +144,7 @@ public:
                 at[lane] = roots_[tree + std::min(lane, count - 1)];
                 depth = std::max(depth, depths_[tree + std::min(lane, count - 1)]);
             }
-            general ? descend<true>(at, codes.data(), 0, depth) : descend<false>(at, codes.data(), 0, depth);
+            descend(at, codes.data(), 0, depth, missing);
             for (auto& node : at) node = leaves_[node];
             visit(tree, count, at);
         }
@@ -167,7 +164,7 @@ public:
                     while (met < 0 && nodes_[at].left != at) {
                         const Code feature = nodes_[at].feature;
                         if (is_test(at) && marks[(first + row) * width + feature]) met = feature;
-                        at = step(at, codes[row * width + feature]);
+                        at = step<true, true>(at, codes[row * width + feature]);
                     }
                     found[tree * rows + first + row] = met;
                 }
@@ -179,7 +176,8 @@ private:
     int32_t add_node() {
         const auto position = static_cast<int32_t>(nodes_.size());
         nodes_.push_back({kMissing, 0, position});
-        detours_.push_back({position, 0, 0});
+        missing_.push_back(position);
+        sets_.push_back({0, 0});
         leaves_.push_back(-1);
         return position;
     }
@@ -199,7 +197,7 @@ private:
                     leaves_[here] = ~what;
                     leaf_count_ = std::max<size_t>(leaf_count_, ~what + 1);
                 } else if (placed[what] >= 0) {
-                    nodes_[here].left = detours_[here].missing = placed[what];
+                    nodes_[here].left = missing_[here] = placed[what];
                 } else {
                     placed[what] = here;
                     const int32_t left = add_node();
@@ -207,8 +205,7 @@ private:
                     nodes_[here] = {tests.is_set(what) ? kMissing : static_cast<Code>(tests.rank(what)),
                                     static_cast<Code>(tests.feature(what)), left};
                     if (tests.is_set(what)) {
-                        detours_[here].word = tests.word(what);
-                        detours_[here].mask = std::numeric_limits<uint32_t>::max();
+                        sets_[here] = {tests.word(what), std::numeric_limits<uint32_t>::max()};
                     }
                     inner.emplace_back(here, what);
                     queue.emplace_back(left, tests.low(what));
@@ -221,27 +218,23 @@ private:
         for (size_t next = 0; next < inner.size(); ++next) {
             const auto [here, what] = inner[next];
             const int32_t target = tests.missing(what), left = nodes_[here].left;
-            int32_t& missing = detours_[here].missing;
+            int32_t missing = 0;
+            const auto known = std::find_if(missing_leaves.begin(), missing_leaves.end(),
+                                            [&](const auto& item) { return item.first == target; });
             if (target == tests.low(what)) {
                 missing = left;
             } else if (target == tests.high(what)) {
                 missing = left + 1;
             } else if (target >= 0 && placed[target] >= 0) {
                 missing = placed[target];
+            } else if (known != missing_leaves.end()) {
+                missing = known->second;
             } else {
-                if (target < 0) {
-                    const auto known = std::find_if(missing_leaves.begin(), missing_leaves.end(),
-                                                    [&](const auto& item) { return item.first == target; });
-                    if (known != missing_leaves.end()) {
-                        missing = known->second;
-                        continue;
-                    }
-                }
-                const int32_t position = add_node();
-                detours_[here].missing = position;
-                if (target < 0 && missing_leaves.size() < 8) missing_leaves.emplace_back(target, position);
-                place(position, target);
+                missing = add_node();
+                if (target < 0 && missing_leaves.size() < 8) missing_leaves.emplace_back(target, missing);
+                place(missing, target);
             }
+            missing_[here] = missing;
         }
     }
 
@@ -264,7 +257,7 @@ private:
     }
 
     // Whether a node looks at its feature; one that only leads on does not.
-    bool is_test(int32_t at) const { return nodes_[at].rank != kMissing || detours_[at].mask != 0; }
+    bool is_test(int32_t at) const { return nodes_[at].rank != kMissing || sets_[at].mask != 0; }
 
     // How many nodes a tree has; none if there is no such tree.
     int64_t size_of(size_t tree) const {
@@ -280,31 +273,37 @@ private:
         }
     }
 
+    // One step of one row; whether nodes have sets, and codes gaps, is known beforehand.
+    template <bool kSets, bool kGaps>
     int32_t step(int32_t at, Code code) const {
         const Node<Code> node = nodes_[at];
-        const Detour detour = detours_[at];
-        const uint32_t bit = words_[detour.word + ((code >> 5) & detour.mask)] >> (code & 31) & 1;
-        return code == kMissing ? detour.missing : node.left + static_cast<int32_t>((code > node.rank) | bit);
+        bool high = code > node.rank;
+        if constexpr (kSets) {
+            const Set set = sets_[at];
+            high |= words_[set.word + (set.mask & (code >> 5))] >> (code & 31) & 1;
+        }
+        const int32_t next = node.left + static_cast<int32_t>(high);
+        if constexpr (kGaps) return code == kMissing ? missing_[at] : next;
+        return next;
     }
 
-    template <bool kGeneral>
+    // Leads every lane from its node down to a leaf; `missing` tells whether a code may be.
+    void descend(std::array<int32_t, kLanes>& at, const Code* codes, size_t stride, int32_t depth, bool missing) const {
+        if (has_sets_) {
+            missing ? descend<true, true>(at, codes, stride, depth) : descend<true, false>(at, codes, stride, depth);
+        } else {
+            missing ? descend<false, true>(at, codes, stride, depth) : descend<false, false>(at, codes, stride, depth);
+        }
+    }
+
+    template <bool kSets, bool kGaps>
     void descend(std::array<int32_t, kLanes>& at, const Code* codes, size_t stride, int32_t depth) const {
         const Node<Code>* nodes = nodes_.data();
         while (depth > 0) {
             for (int32_t left = std::min(depth, 2 * kStride); left > 0; --left) {
 #pragma GCC unroll 16
-                for (int lane = 0; lane < kLanes; ++lane) {
-                    const Node<Code> node = nodes[at[lane]];
-                    const Code code = codes[lane * stride + node.feature];
-                    if constexpr (kGeneral) {
-                        const Detour detour = detours_[at[lane]];
-                        const uint32_t word = words_[detour.word + (detour.mask & (code >> 5))];
-                        const bool high = (code > node.rank) | (word >> (code & 31) & 1);
-                        at[lane] = code == kMissing ? detour.missing : node.left + static_cast<int32_t>(high);
-                    } else {
-                        at[lane] = node.left + static_cast<int32_t>(code > node.rank);
-                    }
-                }
+                for (int lane = 0; lane < kLanes; ++lane)
+                    at[lane] = step<kSets, kGaps>(at[lane], codes[lane * stride + nodes[at[lane]].feature]);
             }
             depth -= 2 * kStride;
             if (depth > 0 && std::all_of(at.begin(), at.end(), [&](int32_t node) { return nodes[node].left == node; }))
@@ -359,7 +358,8 @@ private:
     }
 
     std::vector<Node<Code>> nodes_;
-    std::vector<Detour> detours_;
+    std::vector<int32_t> missing_;  // Where a row goes whose code is missing.
+    std::vector<Set> sets_;
     std::vector<int32_t> leaves_;
     std::vector<int32_t> roots_, depths_;
     std::vector<uint32_t> words_;
