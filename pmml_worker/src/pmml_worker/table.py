@@ -29,8 +29,16 @@ MISSING_TEXTS = ("", "NA")
 # --- Columns ---------------------------------------------------------------------------------------------------------
 
 
-def from_arrow(array: pa.ChunkedArray | pa.Array, name: str) -> Column:
+_NUMBERS = {"double": pa.float64(), "float": pa.float32(), "integer": pa.int64()}
+
+
+def from_arrow(array: pa.ChunkedArray | pa.Array, name: str, wanted: DataType | None = None) -> Column:
     """An Arrow column as the engine holds it, of the type that it has.
+
+    Args:
+        array: the column.
+        name: what errors call it.
+        wanted: the type that its field is declared with; texts that are all plain numbers are read as such.
 
     Raises:
         TableError: the column holds lists, structures or other values that no PMML data type is for.
@@ -45,6 +53,10 @@ def from_arrow(array: pa.ChunkedArray | pa.Array, name: str) -> Column:
     missing = None
     if array.null_count:
         missing = array.is_null().to_numpy(zero_copy_only=False)
+    if wanted in _NUMBERS and _is_text(kind):
+        with contextlib.suppress(pa.ArrowInvalid):  # A text among them is something else; each is looked at then.
+            array = array.cast(_NUMBERS[wanted])
+            kind = array.type
     if pa.types.is_dictionary(kind) and not _is_text(kind.value_type):
         array, kind = array.dictionary_decode(), kind.value_type
     if _is_text(kind) or pa.types.is_dictionary(kind):

@@ -88,9 +88,10 @@ def _score(
 
 def _progress(source: Path) -> tqdm:
     """How much of a file is read, on standard error, if that is a terminal."""
+    size = shutil.get_terminal_size()  # Some terminals tell none, and tqdm would show nothing there.
     with contextlib.suppress(OSError):  # The reader tells what is wrong with the file.
         return tqdm(
             total=source.stat().st_size, unit="B", unit_scale=True, disable=None, desc=source.name,
-            ncols=shutil.get_terminal_size().columns,
+            ncols=size.columns, nrows=size.lines,
         )  # fmt: skip
     return tqdm(disable=True)
