@@ -193,6 +193,13 @@ def test_a_binary_similarity_of_other_values_is_an_error(value: int | None) -> N
         clustering("<jaccard/>", "similarity")
 
 
+def test_a_similarity_that_is_undefined_is_an_error() -> None:
+    loaded = clustering("<jaccard/>", "similarity", members=clusters({"a": (1, 0, 1), "b": (0, 0, 0), "c": (0, 1, 1)}))
+    assert loaded.score_row({"x": 1, "z": 0, "i": 0})["cluster"] == "a"
+    with pytest.raises(ScoringError, match="or the measure is undefined"):
+        loaded.score_row({"x": 0, "z": 0, "i": 0})
+
+
 def test_of_similarities_of_numbers_the_largest_is_best() -> None:
     coordinates = "".join(
         f'<ClusteringField field="{name}" compareFunction="gaussSim" similarityScale="1"/>' for name in "xzi"

@@ -146,7 +146,7 @@ ENTITIES = "".join(
 
 def test_neighbors_are_told_by_their_identifiers_nearest_first_and_of_equals_the_first_first() -> None:
     got = neighbors(output=ENTITIES).score_row({"x": 0.75, "z": 0.0})
-    assert (got["e1"], got["e2"], got["e4"]) == ("two", "one", None)
+    assert (got["e1"], got["e2"]) == ("two", "one")
     assert (got["a1"], got["a2"]) == (0.25, 0.75)
     assert neighbors(output=ENTITIES).score_row({"x": 0.5, "z": 0.5})["e2"] == "two"
     assert neighbors(output=ENTITIES, attributes="").score_row({"x": 0.75, "z": 0.0})["e1"] == "2"
@@ -164,7 +164,13 @@ def test_several_targets_are_predicted_at_once() -> None:
 
 def test_without_a_target_the_neighbors_are_the_result() -> None:
     got = neighbors("clustering", "", output=ENTITIES).score_row({"x": 0.75, "z": 0.0})
-    assert (got["e1"], got["e2"], got["e4"]) == ("two", "one", None)
+    assert (got["e1"], got["e2"]) == ("two", "one")
+
+
+def test_instances_after_the_neighbors_are_told_by_rank_and_predict_nothing() -> None:
+    got = neighbors(output=ENTITIES, k=2).score_row({"x": 0.2, "z": 0.0})
+    assert (got["e1"], got["e2"], got["e4"], got["y"]) == ("one", "two", "five", 1.5)
+    assert neighbors(output=ENTITIES, instances=INSTANCES[:3]).score_row({"x": 0, "z": 0})["e4"] is None
 
 
 def test_inputs_count_as_their_weights_and_compare_by_their_functions() -> None:

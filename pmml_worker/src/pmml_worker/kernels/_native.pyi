@@ -236,12 +236,12 @@ class References:
         """
 
     def best(self, columns: list[npt.NDArray[np.float64]]) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
-        """The best reference of each row, the first of equals, -1 if none can be compared; and its measure."""
+        """The best reference of each row, the first of equals, -1 if a measure is no number; and its measure."""
 
     def nearest(
         self, columns: list[npt.NDArray[np.float64]], most: int
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
-        """The best references of each row, best first, -1 where there are no more; and measures; (rows, most)."""
+        """The best references of each row, best first, -1 if a measure is no number; and measures; (rows, most)."""
 
     def measures(self, columns: list[npt.NDArray[np.float64]]) -> npt.NDArray[Any]:
         """All measures, shape (rows, references)."""

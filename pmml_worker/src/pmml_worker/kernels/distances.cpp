@@ -69,7 +69,8 @@ struct Pack {
     T binary[8];  // Factors of pairs 11, 10, 01 and 00 above the fraction's line, then below.
     std::vector<T> references;  // One after the other.
     std::vector<Compare> compare;
-    std::vector<T> weight, scale, missing_weight;
+    std::vector<T> weight, missing_weight;
+    std::vector<double> scale;
     T missing_total;
     std::vector<Table> table;
     std::vector<double> cells;
@@ -98,10 +99,10 @@ INLINE void compared(const Pack<T>& pack, const Tile<T>& tile, size_t field, T r
             for (int i = 0; i < tile.lanes; ++i) into[i] = std::abs(values[i] - reference);
             break;
         case Compare::kGauss: {
-            const T square = pack.scale[field] * pack.scale[field];
+            const double square = pack.scale[field] * pack.scale[field];
             for (int i = 0; i < tile.lanes; ++i) {
-                const T z = values[i] - reference;
-                into[i] = std::exp(-static_cast<T>(0.693147180559945309417) * z * z / square);
+                const double z = static_cast<double>(values[i]) - static_cast<double>(reference);
+                into[i] = static_cast<T>(std::exp(-0.693147180559945309417 * (z * z) / square));
             }
             break;
         }
@@ -204,42 +205,49 @@ INLINE void measure(const Pack<T>& pack, const Tile<T>& tile, size_t position, T
     }
 }
 
-// The best reference of each row, the first of equals; -1 where no measure is a number.
+// The best reference of each row, the first of equals; -1 where a measure is no number.
 template <class T>
 INLINE void best_of_tile(const Pack<T>& pack, const Tile<T>& tile, T* best, T* key) {
     const T sign = pack.largest ? -1 : 1;
     for (int i = 0; i < tile.lanes; ++i) {
-        best[i] = -1;
+        best[i] = 0;
         key[i] = std::numeric_limits<T>::infinity();
     }
+    T broken[kTile] = {};
     T measures[kTile];
     for (size_t position = 0; position < pack.count; ++position) {
         measure(pack, tile, position, measures);
         const auto name = static_cast<T>(position);
         for (int i = 0; i < tile.lanes; ++i) {
             const T candidate = sign * measures[i];
-            const bool better = (candidate < key[i]) | ((best[i] < 0) & (candidate == candidate));
+            const bool better = candidate < key[i];
             best[i] = better ? name : best[i];
             key[i] = better ? candidate : key[i];
+            broken[i] = candidate == candidate ? broken[i] : T(1);
         }
     }
-    for (int i = 0; i < tile.lanes; ++i) key[i] *= sign;
+    for (int i = 0; i < tile.lanes; ++i) {
+        best[i] = broken[i] != 0 ? T(-1) : best[i];
+        key[i] *= sign;
+    }
 }
 
-// The `most` best references of each of some rows, best first and of equals the first first, beside their measures.
+// The `most` best references of each of some rows, best first and of equals the first first, beside their measures;
+// -1 where a measure is no number.
 template <class T>
 INLINE void most_of_tile(const Pack<T>& pack, const Tile<T>& tile, int rows, size_t most, int32_t* names, T* keys) {
     const T sign = pack.largest ? -1 : 1;
     T bar[kTile];
     for (int i = 0; i < tile.lanes; ++i) bar[i] = std::numeric_limits<T>::infinity();
-    std::fill(names, names + rows * most, -1);
     size_t kept[kTile] = {};
+    bool broken[kTile] = {};
     T measures[kTile];
     for (size_t position = 0; position < pack.count; ++position) {
         measure(pack, tile, position, measures);
         for (int i = 0; i < rows; ++i) {
             const T candidate = sign * measures[i];
-            if (!(candidate < bar[i]) && (kept[i] == most || candidate != candidate)) continue;
+            broken[i] |= candidate != candidate;
+            if (broken[i] || (kept[i] == most && !(candidate < bar[i]))) continue;
             int32_t* row_names = names + i * most;
             T* row_keys = keys + i * most;
             size_t place = kept[i] < most ? kept[i]++ : most - 1;
@@ -252,8 +260,9 @@ INLINE void most_of_tile(const Pack<T>& pack, const Tile<T>& tile, int rows, siz
             if (kept[i] == most) bar[i] = row_keys[most - 1];
         }
     }
-    for (size_t i = 0; i < rows * most; ++i) {
-        keys[i] = names[i] < 0 ? std::numeric_limits<T>::quiet_NaN() : keys[i] * sign;
+    for (int i = 0; i < rows; ++i) {
+        if (broken[i]) std::fill(names + i * most, names + (i + 1) * most, -1);
+        for (size_t place = i * most; place < (i + 1) * most; ++place) keys[place] *= sign;
     }
 }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pmml_worker.errors import SchemaError
-from pmml_worker.models.comparison import AFFINITIES, Comparison, Coordinate, coordinate, field_reader
+from pmml_worker.models.comparison import AFFINITIES, ENTITIES, Comparison, Coordinate, coordinate, field_reader
 from pmml_worker.models.instances import Instances
 from pmml_worker.models.kernel import Context
 from pmml_worker.schema.nearest_neighbor import KNNInput, NearestNeighborModel
@@ -46,7 +46,10 @@ class NearestNeighborKernel:
         if model.number_of_neighbors < 1:
             raise SchemaError(f"numberOfNeighbors is {model.number_of_neighbors}; it must be 1 or more", model.line)
         instances = Instances(model.training_instances, context.environment)
+        fields = model.output.fields if model.output else ()
+        ranks = max((field.rank for field in fields if field.feature in AFFINITIES | ENTITIES), default=1)
         self.most = min(model.number_of_neighbors, instances.count)
+        self.told = min(max(self.most, ranks), instances.count)
         coordinates = []
         points = []
         for item in model.knn_inputs.inputs:
@@ -64,7 +67,6 @@ class NearestNeighborKernel:
         self.names: Sequence[str] = [str(position) for position in range(1, instances.count + 1)]
         if model.instance_id_variable is not None:
             self.names = instances.column(model.instance_id_variable).texts().tolist()
-        fields = model.output.fields if model.output else ()
         self.tells_affinities = any(field.feature in AFFINITIES and field.value is not None for field in fields)
 
     def _coordinate(self, item: KNNInput, column: Column, environment: Environment) -> Coordinate:
@@ -86,7 +88,7 @@ class NearestNeighborKernel:
     def score(self, scope: Scope) -> Mapping[str | None, Prediction]:
         """Predict for a block of rows, each target by itself."""
         columns, fault = self.comparison.columns(scope)
-        nearest, measures = self.comparison.references.nearest(columns, self.most)
+        nearest, measures = self.comparison.references.nearest(columns, self.told)
         undefined = nearest[:, 0] < 0
         if undefined.any():
             trouble = self.comparison.undefined(scope, undefined)
@@ -97,7 +99,7 @@ class NearestNeighborKernel:
         affinities = self.comparison.references.measures(columns) if self.tells_affinities else None
         result: dict[str | None, Prediction] = {}
         for name, target in self.targets.items():
-            value, classes, table = self._predict(target, nearest, measures, fault)
+            value, classes, table = self._predict(target, nearest[:, : self.most], measures[:, : self.most], fault)
             result[name] = Prediction(
                 value,
                 classes,
