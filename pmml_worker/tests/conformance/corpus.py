@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 SUPPORTED = frozenset({
-    "AnomalyDetectionModel", "AssociationModel", "ClusteringModel", "DecisionTree", "GaussianProcessModel",
-    "GeneralRegressionModel", "MiningModel", "NaiveBayesModel", "NearestNeighborModel", "NeuralNetwork", "Regression",
-    "RegressionModel", "RuleSetModel", "Scorecard", "SequenceModel", "SupportVectorMachineModel", "TreeModel",
+    "AnomalyDetectionModel", "AssociationModel", "BayesianNetworkModel", "ClusteringModel", "DecisionTree",
+    "GaussianProcessModel", "GeneralRegressionModel", "MiningModel", "NaiveBayesModel", "NearestNeighborModel",
+    "NeuralNetwork", "Regression", "RegressionModel", "RuleSetModel", "Scorecard", "SequenceModel",
+    "SupportVectorMachineModel", "TreeModel",
 })  # fmt: skip
 
 Row = dict[str, str | None]

@@ -217,7 +217,6 @@ def references(expression: object) -> list[str]:
 KERNELS: Mapping[type[ModelElement], Callable[[Any, Context], Kernel]] = {
     AnomalyDetectionModel: AnomalyKernel,
     AssociationModel: AssociationKernel,
-    BayesianNetworkModel: BayesianNetworkKernel,
     ClusteringModel: ClusteringKernel,
     GaussianProcessModel: GaussianProcessKernel,
     GeneralRegressionModel: GeneralRegressionKernel,
@@ -326,6 +325,9 @@ class CompiledModel:
         if isinstance(model, NeuralNetwork):
             network = NeuralNetworkKernel(model, context)
             return (lambda scope: (network.score(scope), {})), {}
+        if isinstance(model, BayesianNetworkModel):
+            bayesian = BayesianNetworkKernel(model, context)
+            return (lambda scope: (dict(bayesian.score(scope)), {})), {}
         if isinstance(model, NearestNeighborModel):
             neighbors = NearestNeighborKernel(model, context)
             return (lambda scope: (dict(neighbors.score(scope)), {})), {}

@@ -1042,7 +1042,7 @@ class MiningModel(ModelElement):
 
 
 UNSUPPORTED_MODELS = frozenset({
-    "BaselineModel", "BayesianNetworkModel", "DeepNetwork",
+    "BaselineModel", "DeepNetwork",
 })  # fmt: skip
 """Model elements of the standard that a document may hold but this engine does not score."""
 
