@@ -237,17 +237,24 @@ INLINE void best_of_tile(const Pack<T>& pack, const Tile<T>& tile, T* best, T* k
 template <class T>
 INLINE void most_of_tile(const Pack<T>& pack, const Tile<T>& tile, int rows, size_t most, int32_t* names, T* keys) {
     const T sign = pack.largest ? -1 : 1;
+    // The worst key that a row keeps; while it keeps too few no number, than which nothing is greater or equal.
     T bar[kTile];
-    for (int i = 0; i < tile.lanes; ++i) bar[i] = std::numeric_limits<T>::infinity();
+    std::fill(bar, bar + rows, std::numeric_limits<T>::quiet_NaN());
+    std::fill(bar + rows, bar + kTile, -std::numeric_limits<T>::infinity());
     size_t kept[kTile] = {};
     bool broken[kTile] = {};
     T measures[kTile];
     for (size_t position = 0; position < pack.count; ++position) {
         measure(pack, tile, position, measures);
-        for (int i = 0; i < rows; ++i) {
-            const T candidate = sign * measures[i];
+        int hits = 0;
+        for (int i = 0; i < tile.lanes; ++i) {
+            measures[i] *= sign;
+            hits |= !(measures[i] >= bar[i]);  // Also where the measure is no number.
+        }
+        for (int i = 0; hits && i < rows; ++i) {
+            const T candidate = measures[i];
             broken[i] |= candidate != candidate;
-            if (broken[i] || (kept[i] == most && !(candidate < bar[i]))) continue;
+            if (broken[i] || candidate >= bar[i]) continue;
             int32_t* row_names = names + i * most;
             T* row_keys = keys + i * most;
             size_t place = kept[i] < most ? kept[i]++ : most - 1;
