@@ -46,7 +46,7 @@ NEVER = '<SimplePredicate field="x" operator="isMissing"/>'
 @pytest.mark.parametrize(
     ("method", "expected"),
     [("sum", 26.0), ("average", 26 / 3), ("weightedAverage", (1 + 2 * 5 + 8 * 20) / 11), ("weightedSum", 171.0),
-     ("x-weightedSum", 171.0), ("median", 5.0), ("x-weightedMedian", 20.0), ("max", 20.0)],
+     ("x-weightedSum", 171.0), ("median", 5.0), ("weightedMedian", 20.0), ("x-weightedMedian", 20.0), ("max", 20.0)],
 )  # fmt: skip
 def test_numbers_are_combined_by_the_method(method: str, expected: float, predicate: str) -> None:
     parts = [part("1", predicate=predicate), part("5", weight=2), part("20", weight=8)]
@@ -84,6 +84,7 @@ def voter(label: str | None, a: float = 0, b: float = 0, weight: float = 1.0, pr
 @pytest.mark.parametrize(
     ("method", "expected"),
     [("majorityVote", ("a", 2 / 3, 1 / 3)), ("weightedMajorityVote", ("b", 0.4, 0.6)),
+     ("x-weightedMajorityVote", ("b", 0.4, 0.6)), ("weightedMedian", ("b", 0.1, 0.9)),
      ("average", ("b", 1.5 / 3, 1.5 / 3)), ("weightedAverage", ("b", (0.6 + 0.8 + 0.3) / 5, (0.4 + 0.2 + 2.7) / 5)),
      ("max", ("b", 0.1, 0.9)), ("median", ("a", 0.6, 0.4))],
 )  # fmt: skip
@@ -204,3 +205,37 @@ def test_float_contexts_add_up_in_single_precision() -> None:
         expected = expected + np.float32(value)
     assert score(text) == float(expected)
     assert score(mining([part(value) for value in scores], "sum")) != float(expected)
+
+
+def clustering(name: str, center: float, predicate: str = TRUE, weight: float = 1.0) -> str:
+    """A segment whose clusters are "low" and another, at a center."""
+    return (
+        f'<Segment weight="{weight}">{predicate}<ClusteringModel functionName="clustering" modelClass="centerBased" '
+        'numberOfClusters="2"><MiningSchema><MiningField name="x"/></MiningSchema><ComparisonMeasure kind="distance">'
+        '<squaredEuclidean/></ComparisonMeasure><ClusteringField field="x" compareFunction="absDiff"/>'
+        f'<Cluster id="low"><Array n="1" type="real">0</Array></Cluster><Cluster id="{name}"><Array n="1" type="real">'
+        f"{center}</Array></Cluster></ClusteringModel></Segment>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [("majorityVote", ["low", "high", "high"]), ("weightedMajorityVote", ["low", "low", "high"])],
+)
+def test_clusters_are_voted_for(method: str, expected: list[str]) -> None:
+    parts = [clustering("high", 2), clustering("high", 4), clustering("high", 6, weight=3)]
+    text = (
+        '<MiningModel functionName="clustering"><MiningSchema><MiningField name="x"/></MiningSchema><Output>'
+        '<OutputField name="cluster" optype="categorical" dataType="string" feature="clusterId"/></Output>'
+        f'<Segmentation multipleModelMethod="{method}">{"".join(parts)}</Segmentation></MiningModel>'
+    )
+    assert [row["cluster"] for row in model(text).score([{"x": 0.5}, {"x": 2.5}, {"x": 5.0}])] == expected
+
+
+def test_clusters_have_no_average() -> None:
+    text = (
+        '<MiningModel functionName="clustering"><MiningSchema><MiningField name="x"/></MiningSchema>'
+        f'<Segmentation multipleModelMethod="average">{clustering("high", 2)}</Segmentation></MiningModel>'
+    )
+    with pytest.raises(SchemaError, match='multipleModelMethod "average" is not for clustering'):
+        load(document(text))

@@ -47,8 +47,12 @@ if TYPE_CHECKING:
 _CHAINS = frozenset({"modelChain", "x-multiModelChain"})
 _VOTING = frozenset({"majorityVote", "weightedMajorityVote"})
 _SUMS = frozenset({"sum", "weightedSum"})
+_VENDOR_NAMES: dict[str, MultipleModelMethod] = {
+    "x-weightedMajorityVote": "weightedMajorityVote", "x-weightedMedian": "weightedMedian",
+}  # fmt: skip
+"""Methods that had a vendor's name before the standard had them."""
 _WEIGHTED = frozenset({
-    "weightedMajorityVote", "weightedAverage", "weightedSum", "x-weightedSum", "x-weightedMedian",
+    "weightedMajorityVote", "weightedAverage", "weightedSum", "x-weightedSum", "weightedMedian",
 })  # fmt: skip
 
 
@@ -155,7 +159,7 @@ def combine_numbers(method: MultipleModelMethod, votes: Votes) -> Array:
             return result
         case "median":
             return _medians(values, np.ones_like(values), present)
-        case "x-weightedMedian":
+        case "weightedMedian":
             return _medians(values, weights, present)
         case "max":
             result = np.where(present, values, -np.inf).max(axis=0)
@@ -212,12 +216,12 @@ def combine_classes(method: MultipleModelMethod, votes: Votes) -> Array:
             return result
         case "max":
             return _of_contributors(tables, present, np.where(present[:, :, None], tables, -np.inf).max(axis=0))
-        case "median" | "x-weightedMedian":
+        case "median" | "weightedMedian":
             medians = np.stack(
                 [
                     _medians(
                         tables[:, :, position],
-                        votes.weights.astype(dtype) if method == "x-weightedMedian" else np.ones_like(votes.weights),
+                        votes.weights.astype(dtype) if method == "weightedMedian" else np.ones_like(votes.weights),
                         present,
                     )
                     for position in range(count)
@@ -261,8 +265,10 @@ class MiningKernel:
         environment: Environment,
         compile_model: Callable[[Segment, Environment], CompiledModel],
     ) -> None:
-        self.method = segmentation.multiple_model_method
-        self.is_classification = model.function_name == "classification"
+        method = segmentation.multiple_model_method
+        self.method = _VENDOR_NAMES.get(method, method)
+        self.is_clustering = model.function_name == "clustering"
+        self.is_classification = self.is_clustering or model.function_name == "classification"
         self.context: MathContext = model.x_math_context
         self.element = str(segmentation)
         treatment = segmentation.x_missing_prediction_treatment or segmentation.missing_prediction_treatment
@@ -270,11 +276,11 @@ class MiningKernel:
         self.missing = MissingPredictions(treatment, segmentation.missing_threshold if threshold is None else threshold)
         if not segmentation.segments:
             raise SchemaError("<Segmentation> has no <Segment>", segmentation.line)
-        if self.method in (_SUMS if self.is_classification else _VOTING):
-            raise SchemaError(
-                f'multipleModelMethod "{self.method}" is not for {model.function_name}', segmentation.line
-            )
-        self.fused = fuse(model, segmentation, environment)
+        if self.method in (_SUMS if self.is_classification else _VOTING) or (
+            self.is_clustering and self.method not in _VOTING | _CHAINS | {"selectFirst", "selectAll"}
+        ):
+            raise SchemaError(f'multipleModelMethod "{method}" is not for {model.function_name}', segmentation.line)
+        self.fused = fuse(model, segmentation, self.method, environment)
         self.environment = environment.inner()
         self.parts: list[_Part] = []
         if self.fused is not None:
@@ -568,6 +574,8 @@ class MiningKernel:
             value = Column("string", elect(table, votes), absent, votes.classes or ("",), None, fault)
         else:
             value = winner(np.nan_to_num(table, nan=-1.0), votes.classes, absent).with_fault(fault)
+        if self.is_clustering:  # The segments' clusters are what is voted for (MultipleModels, "majorityVote").
+            return Prediction(value, entity=value, segments=segments)
         return Prediction(value, votes.classes, table, segments=segments)
 
     def _fault(self, votes: Votes, missing: Bools, scope: Scope) -> Codes | None:
@@ -658,14 +666,14 @@ class FusedForest:
     """
 
     def __init__(
-        self, table: NodeTable, options: Sequence[TreeOptions], weights: Floats, segmentation: Segmentation,
-        environment: Environment,
+        self, table: NodeTable, options: Sequence[TreeOptions], weights: Floats, method: MultipleModelMethod,
+        segmentation: Segmentation, environment: Environment,
     ) -> None:  # fmt: skip
         self.forest = forest = Forest(table, options, environment)
         self.leaves = leaves = leaf_table(table, forest.nodes, options[0])
         self.weights = weights
         self.element = str(segmentation)
-        self.method = method = segmentation.multiple_model_method
+        self.method = method
         silent = forest.nodes < 0
         tree = np.cumsum(table.parent < 0)[np.maximum(forest.nodes, 0)] - 1
         scales = weights if method in _WEIGHTED else np.ones_like(weights)
@@ -710,9 +718,10 @@ class FusedForest:
         return Votes(np.ones_like(present), present, weights, values, leaves.classes, tables, faults)
 
 
-def fuse(model: MiningModel, segmentation: Segmentation, environment: Environment) -> FusedForest | None:
+def fuse(
+    model: MiningModel, segmentation: Segmentation, method: MultipleModelMethod, environment: Environment
+) -> FusedForest | None:
     """Make one forest of the segments, if each is a plain tree that always applies; else None."""
-    method = segmentation.multiple_model_method
     if method in _CHAINS or method in ("selectFirst", "selectAll") or _names_segments(model):
         return None
     tables: list[NodeTable] = []
@@ -729,7 +738,7 @@ def fuse(model: MiningModel, segmentation: Segmentation, environment: Environmen
         if (options[-1].is_classification, options[-1].context) != wanted:
             return None
     weights = np.array([segment.weight for segment in segmentation.segments])
-    return FusedForest(join(tables), options, weights, segmentation, environment)
+    return FusedForest(join(tables), options, weights, method, segmentation, environment)
 
 
 def _names_segments(model: MiningModel) -> bool:

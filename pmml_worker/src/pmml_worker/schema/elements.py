@@ -1014,8 +1014,9 @@ class Segment(Element):
 
 
 MultipleModelMethod: TypeAlias = Literal[
-    "majorityVote", "weightedMajorityVote", "average", "weightedAverage", "median", "x-weightedMedian", "max", "sum",
-    "weightedSum", "x-weightedSum", "selectFirst", "selectAll", "modelChain", "x-multiModelChain",
+    "majorityVote", "weightedMajorityVote", "x-weightedMajorityVote", "average", "weightedAverage", "median",
+    "weightedMedian", "x-weightedMedian", "max", "sum", "weightedSum", "x-weightedSum", "selectFirst", "selectAll",
+    "modelChain", "x-multiModelChain",
 ]  # fmt: skip
 
 
