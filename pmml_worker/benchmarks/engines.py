@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from documents import Subject
+from subjects import Subject
 
 Scorer = Callable[[pd.DataFrame], Any]
 RowScorer = Callable[[Mapping[str, Any]], Any]
@@ -127,7 +127,7 @@ def tl2cgen(subject: Subject) -> tuple[Scorer, RowScorer]:
     path = f"{tempfile.mkdtemp()}/model.so"
     compiler.export_lib(model, toolchain="gcc", libpath=path, params={"parallel_comp": THREADS})
     predictor = compiler.Predictor(path, nthread=THREADS)
-    dtype = np.float32 if kind == "XGBRegressor" else np.float64
+    dtype = "float32" if kind == "XGBRegressor" else "float64"
     held: dict[int, Any] = {}
 
     def score(rows: pd.DataFrame) -> Any:

@@ -23,8 +23,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from documents import SUBJECTS, Subject
 from engines import NATIVE, PEERS, RowScorer, Scorer, Unsupported, ours
+from subjects import SUBJECTS, Subject
 from tqdm import tqdm
 
 ROUNDS = 3
@@ -41,12 +41,12 @@ def rate(score: Scorer, subject: Subject, count: int, seconds: float) -> float:
 
 
 def fitting(score: Scorer, subject: Subject, seconds: float) -> int:
-    """How many rows an engine scores in about so many seconds, at most all."""
+    """How many rows an engine scores in about so many seconds at once, at most all."""
     count = 100
     while count < len(subject.rows):
         start = time.perf_counter()
         score(subject.rows[:count])
-        if time.perf_counter() - start > seconds / 4:
+        if time.perf_counter() - start > seconds / 2:
             break
         count *= 4
     return min(count, len(subject.rows))

@@ -48,6 +48,16 @@ def tree(nodes: str, function: str = "classification", attributes: str = "", aft
     return f'<TreeModel functionName="{function}" {attributes}>{schema(target)}{after}{nodes}</TreeModel>'
 
 
+def verifying(result: str) -> bytes:
+    """A document whose model always gives 1 and whose verification expects a result."""
+    return document(
+        f"""<RegressionModel functionName="regression">{schema("y")}<ModelVerification><VerificationFields>
+        <VerificationField field="x"/><VerificationField field="y"/></VerificationFields><InlineTable>
+        <row><x>5</x><y>{result}</y></row></InlineTable></ModelVerification><RegressionTable intercept="1"/>
+        </RegressionModel>"""
+    )
+
+
 def expression(text: str, row: dict[str, Any], data_type: str = "", before: str = "") -> Any:
     """The value of an expression for a row, told by an output field."""
     declared = f'dataType="{data_type}" ' if data_type else ""

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
-from documents import SAMPLE, document, tree
+from documents import SAMPLE, document, tree, verifying
 
 from pmml_worker.__main__ import COMMANDS, main
 
@@ -162,6 +162,22 @@ def test_inspect_draws_the_segments(capsys: pytest.CaptureFixture[str]) -> None:
     assert 'MiningModel "randomForest_Model" (classification): ' in text
     assert "└── segment" in text
     assert "TreeModel" in text
+
+
+def test_verify_tells_what_is_not_as_expected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    right, wrong = tmp_path / "right.pmml", tmp_path / "wrong.pmml"
+    right.write_bytes(verifying("1"))
+    wrong.write_bytes(verifying("2"))
+    assert main(["verify", str(right)]) == 0
+    assert main(["verify", str(right), str(wrong)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == [
+        f"{right}: 1 results of 1 rows, 0 not as expected",
+        f"{wrong}: 1 results of 1 rows, 1 not as expected",
+        '  row 0, field y: expected "2", got 1.0',
+    ]
+    assert main(["verify", MODEL]) == 1
+    assert "has no <ModelVerification>" in capsys.readouterr().err
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-from documents import SAMPLE, document, tree
+from documents import SAMPLE, document, tree, verifying
 from starlette.testclient import TestClient
 
 from pmml_worker.http.app import create_app
@@ -169,6 +169,20 @@ def test_a_broken_file_leaves_the_old_model_in_service_and_is_reported(
     assert response.status_code == 503
     assert "not well-formed" in response.json()["error"]
     assert client.get("/health").json()["models"] == 2
+
+
+def test_a_file_whose_own_verification_fails_is_not_put_into_service(
+    client: TestClient, directory: Path, models: Models
+) -> None:
+    path = directory / "checked.pmml"
+    path.write_bytes(verifying("1"))
+    models.refresh()
+    assert client.post("/models/checked/score", json={"x": 5}).json() == {"y": 1.0}
+    path.write_bytes(verifying("2.5"))
+    models.refresh()
+    told = next(item for item in client.get("/models").json() if item["name"] == "checked")
+    assert told["error"] == 'results are not those of its ModelVerification: row 0, field y: expected "2.5", got 1.0'
+    assert client.post("/models/checked/score", json={"x": 5}).json() == {"y": 1.0}
 
 
 def poll(condition: Callable[[], Any], seconds: float = 30) -> Any:

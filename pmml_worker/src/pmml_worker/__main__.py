@@ -12,6 +12,7 @@ from pmml_worker.errors import WorkerError
 COMMANDS = {
     "score": "pmml_worker.cli.score",
     "inspect": "pmml_worker.cli.inspect",
+    "verify": "pmml_worker.cli.verify",
     "serve": "pmml_worker.http.serve",
     "scheduler": "pmml_worker.scheduler.service",
     "spark-score": "pmml_worker.spark.score",

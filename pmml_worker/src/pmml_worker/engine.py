@@ -170,6 +170,11 @@ class Model:
         source = open_table(table)
         return source.restore(self._score_arrow(source.table, errors, first_row, threads))
 
+    @property
+    def is_verifiable(self) -> bool:
+        """Whether the document holds a ModelVerification."""
+        return self._model.model.model_verification is not None
+
     def verify(self) -> Verification:
         """Score the inputs of the document's ModelVerification and compare the results with those that it expects.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pmml_worker.engine import Model, load
-from pmml_worker.errors import WorkerError
+from pmml_worker.errors import ScoringError, WorkerError
 
 _LOG = logging.getLogger(__name__)
 _SUFFIXES = (".pmml.xml", ".pmml", ".xml")
@@ -91,6 +91,10 @@ class Models:
 def _read(name: str, path: Path, stamp: tuple[int, int, int], old: Served | None) -> Served:
     try:
         model = load(path)
+        if model.is_verifiable:
+            differences = model.verify().differences
+            if differences:
+                raise ScoringError(f"results are not those of its ModelVerification: {differences[0]}")
     except (WorkerError, OSError) as error:
         kept = old.model if old else None
         _LOG.error("%s is not loaded: %s%s", path.name, error, "; the model before it stays in service" if kept else "")
