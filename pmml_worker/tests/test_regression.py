@@ -121,3 +121,21 @@ def test_classification_needs_a_table_and_a_category_for_each_class() -> None:
     two = classification({"p": 0.2, "q": 0.1}, "logit").replace(' targetCategory="q"', "")
     with pytest.raises(SchemaError, match="lacks its targetCategory"):
         load(document(two))
+
+
+def test_predictors_of_the_same_value_of_a_field_add_up() -> None:
+    predictors = "".join(
+        f'<CategoricalPredictor name="{name}" value="{value}" coefficient="{coefficient}"/>'
+        for name, value, coefficient in (
+            ("i", "1", 1),
+            ("i", "1.0", 2),
+            ("i", "2", 4),
+            ("i", "2", 8),
+            ("b", "true", 16),
+            ("x", "0.5", 32),
+        )
+    )
+    loaded = model(regression(f'intercept="0">{predictors}'))
+    assert loaded.score_row({"i": 1, "b": True, "x": 0.5})["y"] == 1 + 2 + 16 + 32
+    rows = [{"i": 1, "b": True, "x": 0.5}, {"i": 2, "b": False, "x": 1.0}, {"i": 9, "b": None, "x": None}]
+    assert [row["y"] for row in loaded.score(rows)] == [1 + 2 + 16 + 32, 4 + 8, 0]

@@ -8,9 +8,16 @@ import numpy as np
 
 from pmml_worker.errors import SchemaError
 from pmml_worker.models.kernel import Context
-from pmml_worker.models.predictor import Sum
+from pmml_worker.models.predictor import Sum, Weights
 from pmml_worker.models.row import Declined, RowFields, RowForm, RowPrediction, Values
-from pmml_worker.schema.elements import MathContext, NormalizationMethod, RegressionModel, RegressionTable
+from pmml_worker.schema.elements import (
+    CategoricalPredictor,
+    DataType,
+    MathContext,
+    NormalizationMethod,
+    RegressionModel,
+    RegressionTable,
+)
 from pmml_worker.transform.column import (
     Array,
     Column,
@@ -18,11 +25,11 @@ from pmml_worker.transform.column import (
     cast_or_fault,
     first_fault,
 )
-from pmml_worker.transform.expressions import compile_expression, equals, parse_or_refuse
+from pmml_worker.transform.expressions import compile_expression, parse_or_refuse
 from pmml_worker.transform.functions import exp, normal_cdf
 from pmml_worker.transform.prediction import Prediction, winner
 from pmml_worker.transform.scope import Environment, Evaluate, Scope
-from pmml_worker.transform.values import parse
+from pmml_worker.transform.values import Scalar, parse
 
 Term: TypeAlias = Callable[[Scope, Sum], None]
 
@@ -41,16 +48,44 @@ def _numeric(evaluate: Evaluate, name: str, element: str, exponent: int, coeffic
     return add
 
 
-def _categorical(name: str, text: str, line: int, coefficient: float) -> Term:
+def _categorical(run: list[CategoricalPredictor], declared: DataType) -> Term:
+    """Predictors of one field, each of another value: at most one of them counts, whose coefficient is looked up."""
+
+    def weights(data_type: DataType, dtype: type[np.floating]) -> Weights:
+        numbers: dict[Scalar, float] = {}
+        for item in run:  # "1" and "1.0" may be one value.
+            value = parse_or_refuse(item.value, data_type, "value", item.line)
+            numbers[value] = numbers.get(value, 0.0) + item.coefficient
+        return Weights(numbers, dtype)
+
+    name = run[0].name
+    known: dict[type[np.floating], Weights] = {dtype: weights(declared, dtype) for dtype in (np.float64, np.float32)}
+
     def add(scope: Scope, total: Sum) -> None:
         column = scope.column(name)
-        hit = equals(column, parse_or_refuse(text, column.data_type, "value", line))
+        dtype = total.values.dtype.type
+        table = known[dtype] if column.data_type == declared else weights(column.data_type, dtype)
+        values = table.of(column)
         if column.missing is not None:
-            hit = hit & ~column.missing
+            values[column.missing] = 0
         total.use(column, allows_missing=True)
-        total.values += np.where(hit, total.values.dtype.type(coefficient), total.values.dtype.type(0))
+        total.values += values
 
     return add
+
+
+def _runs(predictors: tuple[CategoricalPredictor, ...]) -> list[list[CategoricalPredictor]]:
+    """Consecutive predictors of the same field, as long as none has a value again."""
+    runs: list[list[CategoricalPredictor]] = []
+    values: set[str] = set()
+    for item in predictors:
+        if runs and runs[-1][0].name == item.name and item.value not in values:
+            runs[-1].append(item)
+        else:
+            runs.append([item])
+            values = set()
+        values.add(item.value)
+    return runs
 
 
 def _product(factors: list[tuple[Evaluate, str, str]], coefficient: float) -> Term:
@@ -78,12 +113,8 @@ class _Table:
             self.terms.append(
                 _numeric(_reader(numeric.name), numeric.name, str(numeric), numeric.exponent, numeric.coefficient)
             )
-        for categorical in table.categorical_predictors:
-            data_type = environment.type_of(categorical.name, categorical).data_type
-            parse_or_refuse(categorical.value, data_type, "value", categorical.line)
-            self.terms.append(
-                _categorical(categorical.name, categorical.value, categorical.line, categorical.coefficient)
-            )
+        for run in _runs(table.categorical_predictors):
+            self.terms.append(_categorical(run, environment.type_of(run[0].name, run[0]).data_type))
         for term in table.terms:
             factors = [(compile_expression(ref, environment), ref.field, str(term)) for ref in term.fields]
             self.terms.append(_product(factors, term.coefficient))
