@@ -43,6 +43,12 @@ def test_integers_beyond_64_bits_and_divided_by_zero_are_errors(function: str, a
         expression(call(function, *arguments), ROW, "integer")
 
 
+def test_sums_and_products_may_have_more_than_two_arguments() -> None:
+    assert expression(call("*", 2, 3, "$x"), ROW, "double") == 45.0
+    assert expression(call("+", 2, 3, 4), ROW, "integer") == 9
+    assert expression(call("+", 2, "$x", 4), ROW | {"x": None}, "double") is None
+
+
 def test_large_integers_are_exact() -> None:
     assert expression(call("+", 2**53, 1), ROW, "integer") == 2**53 + 1
     assert expression(call("*", 3**20, 3**19), ROW, "integer") == 3**39

@@ -209,3 +209,8 @@ def test_standard_errors_give_confidence_intervals_of_a_percentage() -> None:
 def test_a_confidence_level_is_a_percentage() -> None:
     with pytest.raises(SchemaError, match="value is a percentage between 0 and 100"):
         told('<OutputField name="out" feature="confidenceIntervalLower" value="100"/>', NEAREST)
+
+
+def test_an_output_field_s_optype_that_is_none_of_the_standard_s_changes_nothing() -> None:
+    output = '<Output><OutputField name="o" optype="clazz" feature="predictedValue"/></Output>'
+    assert model(tree('<Node score="a"><True/></Node>', after=output)).score_row({"x": 1}) == {"c": "a", "o": "a"}

@@ -14,8 +14,12 @@ DEFAULT = Path(__file__).resolve().parents[4] / "shared" / "corpus" / "corpus.ta
 
 _started = time.monotonic()
 _unpacked: tempfile.TemporaryDirectory[str] | None = None
-tallies: dict[str, Tally] = defaultdict(Tally)
-clean: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+tallies: dict[tuple[str, str, tuple[str, ...]], Tally] = defaultdict(Tally)
+"""What agreed, by case, source and model elements."""
+
+
+_NEEDED = {"fuzzed": "fuzz_jpmml.csv", "results": "input.csv"}
+"""The file that cases of a test must have, by a word in the test's name."""
 
 
 def corpus_path() -> Path:
@@ -28,7 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     global _unpacked
     if "case" not in metafunc.fixturenames:
         return
-    needed = "fuzz_jpmml.csv" if "fuzzed" in metafunc.function.__name__ else "input.csv"
+    needed = next((name for word, name in _NEEDED.items() if word in metafunc.function.__name__), "model.pmml")
     path = corpus_path()
     if not path.exists():
         reason = f"no corpus at {path}: set PMML_CORPUS to a directory or archive of cases"
@@ -47,30 +51,29 @@ _roots: list[Path] = []
 
 @pytest.fixture
 def tally(case: Case) -> Tally:
-    """The tally of the case's source."""
-    return tallies[case.source]
-
-
-@pytest.fixture
-def clean_count(case: Case) -> list[int]:
-    """Cases of the case's source whose results are right, and all cases."""
-    return clean[case.source]
+    """The tally of a case."""
+    return tallies[case.name, case.source, case.elements]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what agreed, by source."""
-    if not tallies and not clean:
+    """Print what agreed, by source and by model element; a case counts for each element that it has."""
+    if not tallies:
         return
+    sources: dict[str, Tally] = defaultdict(Tally)
+    elements: dict[str, Tally] = defaultdict(Tally)
+    for (_, source, models), item in tallies.items():
+        sources[source] += item
+        for model in models:
+            elements[model] += item
     terminalreporter.section("conformance")
-    terminalreporter.line(f"{'source':44} {'cases right':>13} {'fuzzed rows agreeing':>24} {'on purpose':>11}")
-    for source in sorted({*tallies, *clean}):
-        right, cases = clean[source]
-        tally = tallies[source]
-        terminalreporter.line(
-            f"{source:44} {f'{right}/{cases}':>13} {f'{tally.agreed}/{tally.rows}':>24} {tally.excused:>11}"
-        )
-    agreed, rows = sum(item.agreed for item in tallies.values()), sum(item.rows for item in tallies.values())
-    right, cases = (sum(item[position] for item in clean.values()) for position in (0, 1))
-    excused = sum(item.excused for item in tallies.values())
-    terminalreporter.line(f"{'all':44} {f'{right}/{cases}':>13} {f'{agreed}/{rows}':>24} {excused:>11}")
+    for what, groups in (("source", sources), ("element", elements)):
+        terminalreporter.line(f"{what:44} {'cases right':>13} {'fuzzed rows agreeing':>24} {'on purpose':>11}")
+        for name in sorted(groups):
+            terminalreporter.line(_line(name, groups[name]))
+    terminalreporter.line(_line("all", sum(tallies.values(), Tally())))
     terminalreporter.line(f"{time.monotonic() - _started:.0f} s")
+
+
+def _line(name: str, tally: Tally) -> str:
+    cases, rows = f"{tally.right}/{tally.cases}", f"{tally.agreed}/{tally.rows}"
+    return f"{name:44} {cases:>13} {rows:>24} {tally.excused:>11}"

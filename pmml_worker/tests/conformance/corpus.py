@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+<<<<<<< HEAD
 SUPPORTED = frozenset({
     "AnomalyDetectionModel", "AssociationModel", "BayesianNetworkModel", "ClusteringModel", "DecisionTree",
     "GaussianProcessModel", "GeneralRegressionModel", "MiningModel", "NaiveBayesModel", "NearestNeighborModel",
@@ -24,6 +25,8 @@ SUPPORTED = frozenset({
     "SupportVectorMachineModel", "TreeModel",
 })  # fmt: skip
 
+=======
+>>>>>>> 9c967a6 (Compare every case of the corpus, and name for each document that is refused the standard's sentence and the reason)
 Row = dict[str, str | None]
 Equal = Callable[[str | None, str | None], bool]
 
@@ -45,6 +48,11 @@ class Case:
     def source(self) -> str:
         """The collection that the case comes from."""
         return self.name.rpartition("/")[0]
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """The model elements that the document is made of."""
+        return tuple(self.meta.get("models", {}))
 
     @property
     def missing(self) -> str:
@@ -75,12 +83,9 @@ def unpack(corpus: Path, into: Path) -> Path:
 
 
 def find_cases(root: Path) -> Iterator[Case]:
-    """The cases that are made of supported models only, by name."""
+    """All cases, by name."""
     for path in sorted(root.rglob("meta.json")):
-        case = Case(str(path.parent.relative_to(root)), path.parent)
-        models = set(case.meta.get("models", {}))
-        if models and models <= SUPPORTED:
-            yield case
+        yield Case(str(path.parent.relative_to(root)), path.parent)
 
 
 # --- Comparing -------------------------------------------------------------------------------------------------------
@@ -157,8 +162,18 @@ def equal(expected: str | None, actual: str | None, close: Callable[[float, floa
 
 @dataclass
 class Tally:
-    """Rows of fuzzed input that agree with the reference, and those that do not."""
+    """What agreed: the case's own results, and rows of fuzzed input with the reference.
 
+    Attributes:
+        cases: cases whose own results were compared.
+        right: those of them that have no wrong result.
+        agreed: rows of fuzzed input with the reference's outcome.
+        excused: rows that differ from it on purpose.
+        differing: what the other rows differ by.
+    """
+
+    cases: int = 0
+    right: int = 0
     agreed: int = 0
     excused: int = 0
     differing: list[str] = field(default_factory=list)
@@ -167,3 +182,12 @@ class Tally:
     def rows(self) -> int:
         """All rows that count."""
         return self.agreed + len(self.differing)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.cases + other.cases,
+            self.right + other.right,
+            self.agreed + other.agreed,
+            self.excused + other.excused,
+            self.differing + other.differing,
+        )

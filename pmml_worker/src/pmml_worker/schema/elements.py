@@ -794,11 +794,11 @@ RuleSelection: TypeAlias = Literal["recommendation", "exclusiveRecommendation", 
 
 @element
 class OutputField(Element):
-    """A result, or a value computed from results."""
+    """A result, or a value computed from results; no score depends on an `optype` that the standard does not know."""
 
     name: str
     display_name: str | None = None
-    optype: OpType | None = None
+    optype: str | None = None
     data_type: DataType | None = None
     target_field: str | None = None
     feature: ResultFeature = "predictedValue"
@@ -1052,7 +1052,7 @@ UNSUPPORTED_MODELS = frozenset({
 class PMML(Element):
     """A document (GeneralStructure)."""
 
-    version: str
+    version: str = ""
     header: Header | None = None
     data_dictionary: DataDictionary
     transformation_dictionary: TransformationDictionary | None = None

@@ -15,6 +15,7 @@ import re
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -125,6 +126,11 @@ def _arithmetic(function: Callable[..., Array]) -> Body:
             return result if data_type != "integer" else _exact(result, lambda: function(*_doubles(arrays)), site)
 
     return call
+
+
+def _folded(function: Callable[[Array, Array], Array]) -> Callable[..., Array]:
+    """A function of two, applied from the left; producers give sums and products more arguments than the standard's."""
+    return lambda *arrays: reduce(function, arrays)
 
 
 _SAFE = 2.0**62
@@ -640,9 +646,9 @@ ORDERINGS: dict[str, Callable[[Array, Array], Array]] = {
 """The comparisons by size."""
 
 BUILT_IN: dict[str, BuiltIn] = {
-    "+": _lenient(_arithmetic(np.add), 2, 2),
+    "+": _lenient(_arithmetic(_folded(np.add)), 2, _ANY),
     "-": _lenient(_arithmetic(np.subtract), 2, 2),
-    "*": _lenient(_arithmetic(np.multiply), 2, 2),
+    "*": _lenient(_arithmetic(_folded(np.multiply)), 2, _ANY),
     "/": _lenient(_divide, 2, 2),
     "min": _lenient(_aggregate(_extreme(np.min, 1)), 1, _ANY),
     "max": _lenient(_aggregate(_extreme(np.max, -1)), 1, _ANY),

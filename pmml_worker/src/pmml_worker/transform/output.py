@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import numpy as np
 
 from pmml_worker.errors import SchemaError
-from pmml_worker.schema.elements import DataField, DataType, MiningFunction, Output, OutputField, Target
+from pmml_worker.schema.elements import DataField, DataType, MiningFunction, OpType, Output, OutputField, Target
 from pmml_worker.transform.column import (
     Array,
     Column,
@@ -74,7 +74,8 @@ def compile_output(output: Output | None, context: OutputContext, environment: E
         feature, data_type = _feature(field, context, environment)
         # A list is given out as JSON.
         declared = "string" if field.is_multi_valued else field.data_type or data_type
-        optype = field.optype or ("continuous" if declared in ("double", "float") else "categorical")
+        usual: OpType = "continuous" if declared in ("double", "float") else "categorical"
+        optype: OpType = next((known for known in get_args(OpType) if known == field.optype), usual)
         order = tuple(value.value for value in field.values) if optype == "ordinal" else ()
         item = CompiledOutput(field, FieldType(declared, optype, order), feature)
         environment.fields[field.name] = item.type
