@@ -17,16 +17,6 @@ from typing import Any
 
 import numpy as np
 
-<<<<<<< HEAD
-SUPPORTED = frozenset({
-    "AnomalyDetectionModel", "AssociationModel", "BayesianNetworkModel", "ClusteringModel", "DecisionTree",
-    "GaussianProcessModel", "GeneralRegressionModel", "MiningModel", "NaiveBayesModel", "NearestNeighborModel",
-    "NeuralNetwork", "Regression", "RegressionModel", "RuleSetModel", "Scorecard", "SequenceModel",
-    "SupportVectorMachineModel", "TreeModel",
-})  # fmt: skip
-
-=======
->>>>>>> 9c967a6 (Compare every case of the corpus, and name for each document that is refused the standard's sentence and the reason)
 Row = dict[str, str | None]
 Equal = Callable[[str | None, str | None], bool]
 
