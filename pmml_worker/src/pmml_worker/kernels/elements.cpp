@@ -304,7 +304,7 @@ class Records {
     int32_t position() const { return position_; }
 
     // Columns of records (line, parent, code, texts, numbers), of marks (texts, numbers) and of entries (offset, texts,
-    // numbers).
+    // numbers); an attribute that is absent everywhere has an empty column.
     nb::list columns() {
         nb::list all;
         append(all, lines_);
@@ -380,8 +380,12 @@ class Records {
     }
 
     static void append_all(nb::list& all, const Columns& columns) {
-        for (const auto& column : columns.texts) append(all, column);
-        for (const auto& column : columns.numbers) append(all, column);
+        const auto append_told = [&](const auto& column, auto is_told) {
+            if (std::any_of(column.begin(), column.end(), is_told)) append(all, column);
+            else all.append(nb::bytes("", 0));
+        };
+        for (const auto& column : columns.texts) append_told(column, [](int32_t text) { return text != kAbsent; });
+        for (const auto& column : columns.numbers) append_told(column, [](double number) { return number == number; });
     }
 
     const Shape& shape_;

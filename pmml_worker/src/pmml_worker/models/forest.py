@@ -24,7 +24,7 @@ from pmml_worker.schema.elements import (
     SimpleSetPredicate,
     True_,
 )
-from pmml_worker.schema.nodes import NodeTable
+from pmml_worker.schema.nodes import NodeTable, stack
 from pmml_worker.schema.nodes import Test as Kind
 from pmml_worker.transform.column import Array, Bools, Codes, Floats, Ints, either
 from pmml_worker.transform.scope import Environment, Scope
@@ -85,7 +85,7 @@ def join(tables: Sequence[NodeTable]) -> NodeTable:
             columns = [
                 column if place is None else place[column] for column, place in zip(columns, places, strict=True)
             ]
-        joined[field.name] = np.concatenate(columns)
+        joined[field.name] = stack(columns)
     joined["parent"] = np.concatenate([
         np.where(table.parent < 0, -1, table.parent + start).astype(np.int32)
         for table, start in zip(tables, starts, strict=False)
@@ -225,6 +225,13 @@ class _Tests:
     sets: list[tuple[int, frozenset[int]]]
 
 
+def _groups(column: Codes, nodes: Ints) -> list[Ints]:
+    """Nodes by their entry in a column, each group in the document's order."""
+    entries = column[nodes]
+    order = np.argsort(entries, kind="stable")
+    return np.split(nodes[order], np.flatnonzero(np.diff(entries[order])) + 1) if len(nodes) else []
+
+
 class _TestCompiler:
     """Sorts the predicates of a table by field and kind, and compiles each sort at once."""
 
@@ -242,8 +249,7 @@ class _TestCompiler:
     def compile(self) -> _Tests:
         table = self.table
         simple = (table.test != Kind.TRUE) & (table.test != Kind.FALSE) & (table.test != Kind.OTHER)
-        for field in np.flatnonzero(np.bincount(table.field[simple], minlength=1)):
-            nodes = np.flatnonzero(simple & (table.field == field))
+        for nodes in _groups(table.field, np.flatnonzero(simple)):
             self._field(nodes)
         for node, predicate in table.others.items():
             self._other(node, predicate)
@@ -266,15 +272,14 @@ class _TestCompiler:
         ordering = (kinds >= Kind.LESS_THAN) & (kinds <= Kind.GREATER_OR_EQUAL)
         if storage(known.data_type) == "text":
             for kind in range(Kind.LESS_THAN, Kind.GREATER_OR_EQUAL + 1):
-                for text in np.unique(table.value[nodes[kinds == kind]]):
-                    self._truth(nodes[(kinds == kind) & (table.value[nodes] == text)])
+                for here in _groups(table.value, nodes[kinds == kind]):
+                    self._truth(here)
         elif ordering.any():
             self._cuts(_Numbers(first.field), nodes[ordering], known.data_type)
         for kind in (Kind.EQUAL, Kind.NOT_EQUAL):
-            chosen = nodes[kinds == kind]
-            for text in np.unique(table.value[chosen]):
-                here = chosen[table.value[chosen] == text]
-                value = comparison_value(table.texts[int(text)], known.data_type, int(table.line[here[0]]))
+            for here in _groups(table.value, nodes[kinds == kind]):
+                text = table.texts[int(table.value[here[0]])]
+                value = comparison_value(text, known.data_type, int(table.line[here[0]]))
                 self._membership(here, first.field, [value], kind == Kind.NOT_EQUAL)
         presence = nodes[kinds >= Kind.IS_MISSING]
         if len(presence):
@@ -339,7 +344,7 @@ class _TestCompiler:
 # --- From nodes to tests and leaves ----------------------------------------------------------------------------------
 
 
-def _follow(pointer: Ints) -> Ints:
+def _follow(pointer: Codes) -> Codes:
     """Where pointers lead in the end; ends point to themselves."""
     while True:
         further = pointer[pointer]
@@ -396,18 +401,19 @@ class Forest:
         self.table = table
         self.trees = len(options)
         tests = _TestCompiler(table, environment).compile()
-        parent = table.parent.astype(np.int64)
+        parent = table.parent
         count = len(parent)
         is_root = parent < 0
         tree = np.cumsum(is_root) - 1
-        first, following = first_children(table).astype(np.int64), next_siblings(table).astype(np.int64)
+        first, following = first_children(table), next_siblings(table)
         is_leaf = first < 0
         is_test = tests.feature >= 0
 
         # The nearest node, a node itself or above it, that has a prediction; `count` if there is none.
         told = has_prediction(table, options[0].is_classification)
-        up = np.where(told, np.arange(count), np.where(is_root, count, parent))
-        nearest = _follow(np.append(up, count))
+        itself = np.arange(count, dtype=np.int32)
+        up = np.where(told, itself, np.where(is_root, np.int32(count), parent))
+        nearest = _follow(np.append(up, np.int32(count)))
 
         def of_tree(values: list[bool]) -> Bools:
             result: Bools = np.array(values, np.bool_)[tree]
@@ -423,8 +429,9 @@ class Forest:
         ends = is_leaf.copy()
         ends[wanted[wanted < count]] = True
         self.nodes: Ints = np.concatenate([[-1, -1], np.flatnonzero(ends)])
-        leaf_of = np.full(count + 1, count + NULL, np.int64)
+        leaf_of = np.full(count + 1, count + NULL, np.int32)
         leaf_of[self.nodes[2:]] = count + np.arange(2, len(self.nodes))
+        leaves = np.arange(count, count + len(self.nodes), dtype=np.int32)
         last = leaf_of[nearest[:count]]
         after = np.where(last_if_no_true, last, count + NULL)
 
@@ -433,8 +440,8 @@ class Forest:
         no_more = np.where(is_root, count + NULL, after[above])
         onward = np.where(following >= 0, following, no_more)
         inside = np.where(is_leaf, leaf_of[:count], first)
-        arrive = np.where(is_test, np.arange(count), np.where(table.test == Kind.TRUE, inside, onward))
-        arrive = _follow(np.append(arrive, count + np.arange(len(self.nodes))))
+        arrive = np.where(is_test, itself, np.where(table.test == Kind.TRUE, inside, onward))
+        arrive = _follow(np.append(arrive, leaves))
         when_true, when_false = arrive[inside], arrive[onward]
 
         # Where a value is missing.
@@ -447,7 +454,7 @@ class Forest:
         plain = none | is_root  # Unknown is as good as false; so it is for the next test of the same feature.
         same = np.append(tests.feature, np.full(len(self.nodes), -1))
         skips = plain & is_test & (same[when_false] == tests.feature)
-        skip = np.append(np.arange(count), count + np.arange(len(self.nodes)))
+        skip = np.append(itself, leaves)
         skip[:count][skips] = when_false[skips]
         when_unknown = np.where(plain, when_false[_follow(skip)[:count]], unknown[above])
 

@@ -124,16 +124,37 @@ class Recorder:
     def table(self) -> NodeTable:
         """The nodes, once all are read."""
         columns = iter(self.records.columns())
+        line = np.frombuffer(next(columns), np.int32)
+        rows = len(line)
 
         def integers() -> npt.NDArray[np.int32]:
-            return np.frombuffer(next(columns), np.int32)
+            column = next(columns)
+            return np.frombuffer(column, np.int32) if column else absent(np.int32(-1), rows)
 
         def numbers() -> npt.NDArray[np.float64]:
-            return np.frombuffer(next(columns), np.float64)
+            column = next(columns)
+            return np.frombuffer(column, np.float64) if column else absent(np.float64(np.nan), rows)
 
+        parent, test = integers(), np.frombuffer(next(columns), np.uint8)
+        id_, score, default_child, record_count = integers(), integers(), integers(), numbers()
+        field, value, distribution = integers(), integers(), integers()
+        rows = int(distribution[-1])
         return NodeTable(
-            line=integers(), parent=integers(), test=np.frombuffer(next(columns), np.uint8), id=integers(),
-            score=integers(), default_child=integers(), record_count=numbers(), field=integers(), value=integers(),
-            distribution=integers(), class_=integers(), class_count=numbers(), class_confidence=numbers(),
-            class_probability=numbers(), others=self.others, embedded=self.embedded, texts=self.texts.list,
+            line=line, parent=parent, test=test, id=id_, score=score, default_child=default_child,
+            record_count=record_count, field=field, value=value, distribution=distribution, class_=integers(),
+            class_count=numbers(), class_confidence=numbers(), class_probability=numbers(), others=self.others,
+            embedded=self.embedded, texts=self.texts.list,
         )  # fmt: skip
+
+
+def absent(value: np.int32 | np.float64, rows: int) -> npt.NDArray[Any]:
+    """A column of an attribute that is absent everywhere; it takes no memory."""
+    return np.broadcast_to(value, rows)
+
+
+def stack(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """The same column of many tables, one after the other."""
+    if all(column.strides == (0,) for column in columns):
+        value = columns[0].dtype.type(-1 if columns[0].dtype == np.int32 else np.nan)
+        return absent(value, sum(map(len, columns)))
+    return np.concatenate(columns)
