@@ -470,7 +470,7 @@ class Forest:
         high = np.where(tests.true_is_pass, when_true, when_false)
         self._pack(tests, np.flatnonzero(is_test), arrive[:count][is_root], low, high, when_unknown)
 
-    def _pack(self, tests: _Tests, states: Ints, roots: Ints, low: Ints, high: Ints, unknown: Ints) -> None:
+    def _pack(self, tests: _Tests, states: Ints, roots: Codes, low: Codes, high: Codes, unknown: Codes) -> None:
         """Number what can be reached, and hand it to the kernel."""
         count = len(tests.feature)
         reached = np.zeros(count + len(self.nodes), np.bool_)
