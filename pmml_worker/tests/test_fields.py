@@ -77,6 +77,11 @@ def test_outliers_are_treated_as_told(outliers: str, expected: list[float | None
     assert [out(scorer, value) for value in (-5, 3, 50)] == expected
 
 
+def test_an_invalid_value_that_is_used_as_is_is_no_outlier() -> None:
+    scorer = echo(INTERVAL, 'invalidValueTreatment="asIs" outliers="asExtremeValues" lowValue="2" highValue="8"')
+    assert [out(scorer, value) for value in (1, 9, 50)] == [2, 8, 50]
+
+
 def test_outliers_that_became_missing_are_replaced() -> None:
     scorer = echo(PLAIN, 'outliers="asMissingValues" lowValue="0" highValue="10" missingValueReplacement="7"')
     assert out(scorer, 50) == 7

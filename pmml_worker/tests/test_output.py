@@ -38,6 +38,20 @@ def test_a_default_value_stands_in_for_a_missing_prediction() -> None:
     assert scorer.score_row({"x": None, "z": 1})["y"] == 42.0
 
 
+def test_prior_probabilities_do_not_hide_an_error() -> None:
+    targets = '<Targets><Target field="c"><TargetValue value="a" priorProbability="0.3"/></Target></Targets>'
+    fields = FIELDS.replace(
+        'name="i" optype="continuous" dataType="integer"/>',
+        """name="i" optype="continuous"
+    dataType="integer"><Interval closure="closedClosed" leftMargin="0" rightMargin="9"/></DataField>""",
+    )
+    node = '<Node><True/><Node score="a"><SimplePredicate field="i" operator="equal" value="1"/></Node></Node>'
+    loaded = model(tree(node, after=targets), fields)
+    with pytest.raises(ScoringError, match="field i"):
+        loaded.score_row({"i": 10})
+    assert loaded.score_row({"i": 2}) == {"c": "a"}
+
+
 def test_prior_probabilities_stand_in_for_a_missing_class() -> None:
     targets = """<Targets><Target field="c"><TargetValue value="a" priorProbability="0.3"/>
     <TargetValue value="b" priorProbability="0.7"/></Target></Targets>"""

@@ -126,7 +126,9 @@ def compile_mining_field(field: MiningField, known: FieldType, outermost: bool) 
         if column.invalid is not None and treatment != "asIs":
             column = _treat_invalid(column, scope)
         if continuous and field.outliers != "asIs" and column.categories is None:
-            column = _treat_outliers(column)
+            treated = _treat_outliers(column)
+            # An invalid value that is to be used as is stays what it is, however far out.
+            column = treated if column.invalid is None else select(column.invalid, column, treated)
         if column.missing is None or not column.missing.any():
             return column
         if refuses_missing:

@@ -42,8 +42,10 @@ def finish(
 
 
 def _prior(prediction: Prediction, target: Target) -> Prediction:
-    """Where there is no prediction, the class that is likeliest beforehand."""
-    missing = prediction.value.missing
+    """Where there is no prediction, the class that is likeliest beforehand; a row that is an error stays one."""
+    missing, fault = prediction.value.missing, prediction.value.fault
+    if missing is not None and fault is not None:
+        missing = missing & (fault == 0)
     priors = [value for value in target.values if value.prior_probability is not None and value.value is not None]
     if missing is None or not missing.any() or not priors:
         return prediction
