@@ -7,6 +7,7 @@ import pytest
 from documents import SCHEMA, model, schema
 
 from pmml_worker import Model, SchemaError, ScoringError
+from pmml_worker.kernels import _native
 
 RANKS = 3
 
@@ -223,3 +224,25 @@ def test_a_segment_s_reasons_are_told_by_the_model_around_it() -> None:
         f'<Segment id="one"><True/>{inner}</Segment></Segmentation></MiningModel>'
     )
     assert model(text).score_row({"x": 1}) == {"y": 12.0, "r": "A"}
+
+
+def test_many_intervals_are_searched_as_few_are_counted() -> None:
+    for count in (3, 90):
+        attributes = "".join(
+            f'<Attribute partialScore="{place}"><SimplePredicate field="x" operator="{operator}" value="{place}"/>'
+            "</Attribute>"
+            for place in range(count)
+            for operator in ("lessThan", "equal")
+        )
+        scorer = card(
+            f'<Characteristic reasonCode="X" baselineScore="0">{attributes}'
+            '<Attribute partialScore="-1"><True/></Attribute></Characteristic>'
+        )
+        values = np.arange(-1, count + 1, 0.5)
+        expected = [max(np.ceil(value), 0) if value <= count - 1 else -1 for value in values]
+        assert [row["y"] for row in scorer.score([{"x": value} for value in values])] == expected
+
+
+def test_the_kernel_refuses_names_of_another_shape() -> None:
+    with pytest.raises(ValueError, match="points and names differ in shape"):
+        _native.best(np.zeros((2, 3)), np.zeros((2, 4), np.int32), 1)

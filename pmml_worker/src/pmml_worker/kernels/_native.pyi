@@ -163,6 +163,20 @@ class Reader:
         refuse: Callable[[str, int], None],
     ) -> None: ...
 
+def best(points: npt.NDArray[Any], names: npt.NDArray[np.int32], ranks: int) -> npt.NDArray[np.int32]:
+    """The names of the candidates with most points for each row, shape (ranks, rows); -1 where there are no more.
+
+    Of equal candidates the first goes before; one whose points are below 0, or NaN, is none.
+
+    Args:
+        points: shape (candidates, rows), float32 or float64.
+        names: shape (candidates, rows).
+        ranks: how many to tell.
+
+    Raises:
+        ValueError: points and names differ in shape.
+    """
+
 def kernel_machines(
     columns: npt.NDArray[Any],
     vectors: npt.NDArray[Any],

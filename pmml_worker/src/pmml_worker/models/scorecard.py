@@ -8,6 +8,7 @@ from operator import itemgetter
 import numpy as np
 
 from pmml_worker.errors import SchemaError
+from pmml_worker.kernels import _native
 from pmml_worker.models.choice import compile_choice
 from pmml_worker.models.kernel import Context
 from pmml_worker.models.row import Declined, RowFields, RowForm, RowPrediction, Values
@@ -47,7 +48,7 @@ class _Characteristic:
             for position, attribute in enumerate(attributes)
             if attribute.complex_partial_score is not None
         ]
-        self.codes = np.zeros(len(attributes) + 1, np.int64)
+        self.codes = np.zeros(len(attributes) + 1, np.int32)
         self.baseline = dtype(0)
         if card.use_reason_codes:
             baseline = card.baseline_score if element.baseline_score is None else element.baseline_score
@@ -178,15 +179,10 @@ class ScorecardKernel:
         codes = np.empty((len(parts), rows), np.int32)
         for position, (item, (partial, chosen)) in enumerate(zip(self.characteristics, parts, strict=True)):
             points[position] = partial - item.baseline if self.above else item.baseline - partial
-            codes[position] = item.codes[chosen]
+            np.take(item.codes, chosen, out=codes[position], mode="clip")
         for early, late in self.shared:
             same = codes[early] == codes[late]
             points[early] += np.where(same, points[late], 0)
             points[late][same] = -np.inf
-        every = np.arange(rows)
-        ranked = []
-        for _ in range(self.ranks):
-            best = points.argmax(axis=0)
-            ranked.append(Column("string", codes[best, every], points[best, every] < 0, self.reasons))
-            points[best, every] = -np.inf
-        return tuple(ranked)
+        best = _native.best(points, codes, self.ranks)
+        return tuple(Column("string", np.maximum(row, 0), row < 0, self.reasons) for row in best)
