@@ -2,6 +2,7 @@
 
 from documents import document
 
+from pmml_worker import load
 from pmml_worker.schema import parse
 from pmml_worker.schema.elements import InlineTable, TableLocator
 
@@ -63,6 +64,12 @@ def test_extensions_keep_what_they_hold() -> None:
 def test_importance_and_statistics_change_nothing() -> None:
     (model,) = parse(HEAD).models
     assert model.mining_schema.fields[0].importance == 0.5
+
+
+def test_elements_of_vendors_are_left_out() -> None:
+    text = """<TreeModel functionName="regression"><X-Own><Anything/></X-Own><MiningSchema><MiningField name="y"
+    usageType="target"/></MiningSchema><Node score="1"><X-Own/><True/></Node></TreeModel>"""
+    assert load(document(text)).score_row({}) == {"y": 1.0}
 
 
 def test_extensions_may_stand_in_any_element() -> None:

@@ -241,8 +241,8 @@ class _Builder:
         return _spec(NodeTable) if tag == nodes.TAG else _Spec(NodeTable, tag, {}, {}, False, {})
 
     def _skip(self, tag: str, parent: _Spec, line: int) -> None:
-        """Leave an element and all below it out, if nothing depends on it."""
-        if tag not in _DESCRIPTIVE:
+        """Leave an element and all below it out, if nothing depends on it: vendors' own begin with X- (Conformance)."""
+        if tag not in _DESCRIPTIVE and not tag.startswith(("X-", "x-")):
             what = "model element" if tag in UNSUPPORTED_MODELS else "element"
             raise SchemaError(f"{what} <{tag}> inside <{parent.tag}> is not supported", line)
 
