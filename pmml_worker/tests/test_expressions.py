@@ -201,7 +201,8 @@ TEXT = """<TextIndex textField="s" {}><TextIndexNormalization><InlineTable><row>
      ('maxLevenshteinDistance="1" countHits="bestHits"', "cat cut cart dog", 1.0),
      ('localTermWeights="binary"', "cat cat", 1.0), ('localTermWeights="logarithmic"', "cat cat", math.log10(3)),
      ('localTermWeights="augmentedNormalizedTermFrequency"', "cat dog dog", 0.75),
-     ('wordSeparatorCharacterRE="-"', "cat-dog-cat", 2.0)],
+     ('wordSeparatorCharacterRE="-"', "cat-dog-cat", 2.0),
+     ('x-wordRE="[a-z]+"', "cat7dog_cat", 2.0), ('x-wordRE="[a-z]{4,}"', "cat dogs", 0.0)],
 )  # fmt: skip
 def test_text_index_counts_terms(attributes: str, text: str, expected: float) -> None:
     assert expression(TEXT.format(attributes), ROW | {"s": text}, "double") == pytest.approx(expected)
