@@ -2,7 +2,7 @@ import io
 import time
 
 import pytest
-from documents import SAMPLE, document, model, tree
+from documents import FIELDS, SAMPLE, document, model, tree
 
 from pmml_worker import SchemaError, load
 from pmml_worker.schema import parse
@@ -134,3 +134,16 @@ def test_a_function_that_calls_itself_is_refused() -> None:
     )
     with pytest.raises(SchemaError, match='function "f" is not defined'):
         load(document(tree(LEAF), before=function))
+
+
+def test_a_field_that_a_mining_schema_names_twice_is_refused() -> None:
+    text = tree(LEAF).replace('<MiningField name="x"/>', '<MiningField name="x"/>\n<MiningField name="x"/>')
+    with pytest.raises(SchemaError, match='line 15: <MiningSchema> names field "x" more than once'):
+        load(document(text))
+
+
+def test_a_value_that_is_not_of_its_field_s_type_does_not_stop_a_model() -> None:
+    fields = FIELDS.replace('name="i" optype="continuous" dataType="integer"/>', (
+        'name="i" optype="categorical" dataType="integer"><Value value="many"/><Value value="1"/></DataField>'
+    ))  # fmt: skip
+    assert model(tree(LEAF), fields).score_row({"i": 1})["c"] == "a"
