@@ -9,6 +9,7 @@ from typing import Any
 from pmml_worker.errors import SchemaError
 from pmml_worker.models.anomaly import AnomalyKernel
 from pmml_worker.models.association import AssociationKernel
+from pmml_worker.models.baseline import BaselineKernel
 from pmml_worker.models.bayesian_network import BayesianNetworkKernel
 from pmml_worker.models.clustering import ClusteringKernel
 from pmml_worker.models.gaussian_process import GaussianProcessKernel
@@ -37,6 +38,7 @@ from pmml_worker.models.time_series import TimeSeriesKernel
 from pmml_worker.models.tree import TreeKernel, stand_alone
 from pmml_worker.schema.anomaly import AnomalyDetectionModel
 from pmml_worker.schema.association import AssociationModel
+from pmml_worker.schema.baseline import BaselineModel
 from pmml_worker.schema.bayesian_network import BayesianNetworkModel
 from pmml_worker.schema.clustering import ClusteringModel
 from pmml_worker.schema.elements import (
@@ -217,6 +219,7 @@ def references(expression: object) -> list[str]:
 KERNELS: Mapping[type[ModelElement], Callable[[Any, Context], Kernel]] = {
     AnomalyDetectionModel: AnomalyKernel,
     AssociationModel: AssociationKernel,
+    BaselineModel: BaselineKernel,
     ClusteringModel: ClusteringKernel,
     GaussianProcessModel: GaussianProcessKernel,
     GeneralRegressionModel: GeneralRegressionKernel,

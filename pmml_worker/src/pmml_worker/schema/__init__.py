@@ -3,6 +3,7 @@
 from pmml_worker.schema import (  # noqa: F401 -- registers their model elements with the parser
     anomaly,
     association,
+    baseline,
     bayesian_network,
     clustering,
     gaussian_process,

@@ -1043,7 +1043,7 @@ class MiningModel(ModelElement):
 
 
 UNSUPPORTED_MODELS = frozenset({
-    "BaselineModel", "DeepNetwork",
+    "DeepNetwork",
 })  # fmt: skip
 """Model elements of the standard that a document may hold but this engine does not score."""
 
