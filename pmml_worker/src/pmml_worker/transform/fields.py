@@ -37,6 +37,9 @@ def _declared(field: DataField, column: Column, kind: str) -> Bools | None:
     texts = [value.value for value in field.values if value.property == kind]
     if not texts:
         return None
+    if column.categories is not None:
+        known = frozenset(texts)
+        return np.array([text in known for text in column.categories], np.bool_)[column.values]
     found = np.zeros(len(column), np.bool_)
     for text in texts:
         try:
