@@ -97,6 +97,12 @@ def test_the_threshold_is_zero_unless_said_otherwise() -> None:
     assert [row["y"] for row in model(text).score(ROWS)] == [float(z > 0) for z in sums()]
 
 
+def test_a_rectifier_of_minus_infinity_is_zero() -> None:
+    text = network(layer(neuron("2", {"0": 1.0})), output("2"), 'activationFunction="rectifier"')
+    rows = [{"x": -math.inf, "z": 0.0}, {"x": math.inf, "z": 0.0}]
+    assert [row["y"] for row in model(text).score(rows)] == [0, math.inf]
+
+
 @pytest.mark.parametrize("by", ["network", "layer"])
 def test_a_rectifier_may_leak(by: str) -> None:
     leaky, plain = ('x-leakage="0.1"', "") if by == "network" else ("", 'x-leakage="0.1"')

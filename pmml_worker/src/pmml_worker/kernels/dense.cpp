@@ -132,7 +132,10 @@ template <class T>
         case kArctan:
             each(lanes, [](T z) { return static_cast<T>(2 * std::atan(static_cast<double>(z)) / M_PI); });
             break;
-        case kRectifier: each(lanes, [&](T z) { return z > 0 ? z : shape.leakage * z; }); break;
+        case kRectifier:
+            // Without leakage, infinity times 0 would be no number.
+            each(lanes, [&](T z) { return z > 0 ? z : z < 0 && shape.leakage == 0 ? T(0) : shape.leakage * z; });
+            break;
         case kRadial:
             each(lanes, [&](T z) { return shape.addend - z / shape.divisor; });
             raise(lanes);
