@@ -428,3 +428,11 @@ def test_a_faulty_value_is_an_error_only_where_a_tree_looks_at_it() -> None:
     assert [row["y"] for row in results] == [10.0, None, 2.0]
     assert results[0]["_error"] is None
     assert 'field z: value "?" is no double' in results[1]["_error"]
+
+
+@pytest.mark.parametrize(("operator", "x"), [("and", -1), ("or", 1), ("xor", 1)])
+def test_every_part_of_a_compound_predicate_is_asked(operator: str, x: int) -> None:
+    parts = (Test("greaterThan", "x", 0.0), Test("greaterThan", "z", 0.0))
+    root = Node(Test("true"), "n", [Node(Test(operator, parts=parts), "y"), Node(Test("true"), "o")])
+    with pytest.raises(ScoringError, match='field z: value "\\?" is no double'):
+        model(tree(root.xml())).score([{"x": x, "z": "?"}])

@@ -179,7 +179,7 @@ def _compound(predicate: CompoundPredicate, environment: Environment) -> Test:
 
 
 def _junction(tests: list[Test], decisive: bool) -> Test:
-    """`and`, decided by a false part, and `or`, decided by a true one; parts after the decisive one are not asked."""
+    """`and`, decided by a false part, and `or`, decided by a true one; every part is asked, as the reference does."""
 
     def junction(scope: Scope) -> Truth:
         decided = np.zeros(scope.rows, np.bool_)
@@ -187,8 +187,7 @@ def _junction(tests: list[Test], decisive: bool) -> Test:
         fault: Codes | None = None
         for test in tests:
             part = test(scope)
-            if part.fault is not None:
-                fault = first_fault(fault, np.where(decided, 0, part.fault).astype(np.int32))
+            fault = first_fault(fault, part.fault)
             unknown |= part.is_unknown()
             decided |= part.true if decisive else ~(part.true | part.is_unknown())
         unknown &= ~decided
