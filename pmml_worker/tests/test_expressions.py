@@ -235,3 +235,53 @@ def test_derived_fields_may_be_declared_after_those_that_need_them() -> None:
     assert load(
         document("<TreeModel functionName='regression'>" + schema("y") + "<Node score='1'><True/></Node></TreeModel>")
     )
+
+
+@pytest.mark.parametrize(
+    ("attributes", "text", "expected"),
+    [("", "the cta and the Cat", 0.0), ('maxLevenshteinDistance="2"', "the ctas and  the Cat", 2.0),
+     ('maxLevenshteinDistance="2" isCaseSensitive="true"', "CATS ctas", 1.0),
+     ('maxLevenshteinDistance="1" wordSeparatorCharacterRE="-"', "cat-cot-cats dog", 1.0)],
+)  # fmt: skip
+def test_a_normalization_has_a_distance_and_a_separator_of_its_own(attributes: str, text: str, expected: float) -> None:
+    index = f"""<TextIndex textField="s" wordSeparatorCharacterRE="[\\s\\-]+" isCaseSensitive="false">
+    <TextIndexNormalization {attributes}><InlineTable><row><string>cats</string><stem>tiger</stem><regex>false</regex>
+    </row></InlineTable></TextIndexNormalization><Constant dataType="string">tiger</Constant></TextIndex>"""
+    assert expression(index, ROW | {"s": text}, "double") == expected
+
+
+def test_tables_outside_the_document_are_refused_with_a_remedy() -> None:
+    for text in (
+        """<MapValues outputColumn="c"><FieldColumnPair field="s" column="a"/><TableLocator/></MapValues>""",
+        """<TextIndex textField="s"><TextIndexNormalization><TableLocator/></TextIndexNormalization>
+        <Constant>a</Constant></TextIndex>""",
+    ):
+        with pytest.raises(SchemaError, match="needs an <InlineTable>: write the table's rows into the document"):
+            expression(text, ROW)
+
+
+def test_functions_that_call_themselves_are_refused() -> None:
+    functions = "".join(
+        f"""<DefineFunction name="{name}" optype="continuous"><ParameterField name="p"/><Apply function="{other}">
+        <FieldRef field="p"/></Apply></DefineFunction>"""
+        for name, other in (("one", "two"), ("two", "one"), ("self", "self"))
+    )
+    before = f"<TransformationDictionary>{functions}</TransformationDictionary>"
+    for name in ("one", "self"):
+        with pytest.raises(SchemaError, match="is not defined"):
+            expression(call(name, "$x"), ROW, before=before)
+
+
+def test_the_last_of_overlapping_intervals_counts() -> None:
+    bins = "".join(
+        f'<DiscretizeBin binValue="{name}"><Interval closure="closedOpen" leftMargin="{left}"/></DiscretizeBin>'
+        for name, left in (("low", 0), ("high", 5))
+    )
+    text = f'<Discretize field="x">{bins}</Discretize>'
+    assert [expression(text, ROW | {"x": x}) for x in (1, 6)] == ["low", "high"]
+
+
+@pytest.mark.parametrize(("text", "kind"), [("5e3", float), ("-7", int), (" 5 ", int), ("true", str), ("1_000", str)])
+def test_the_type_of_a_constant_is_that_of_its_text(text: str, kind: type) -> None:
+    written = {float: "5000.0", int: str(text.strip()), str: text}[kind]
+    assert expression(f"<Constant>{text}</Constant>", ROW, "string") == written
