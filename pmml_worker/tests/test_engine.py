@@ -5,7 +5,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from documents import SAMPLE, document, tree
+from documents import SAMPLE, document, schema, tree
 
 from pmml_worker import Model, SchemaError, ScoringError, TableError, load
 
@@ -131,3 +131,17 @@ def test_a_model_that_is_not_scorable_is_refused() -> None:
     text = tree('<Node score="1"><True/></Node>', "regression", 'isScorable="false"')
     with pytest.raises(SchemaError, match="is not scorable"):
         load(document(text))
+
+
+def test_a_text_where_numbers_are_declared_is_an_error_of_its_row() -> None:
+    # The chain's whole is a regression, but its last segment predicts texts.
+    inner = tree('<Node score="two"><True/></Node>')
+    scorer = load(
+        document(
+            f'<MiningModel functionName="regression">{schema("y")}<Segmentation multipleModelMethod="selectFirst">'
+            f"<Segment><True/>{inner}</Segment></Segmentation></MiningModel>"
+        )
+    )
+    told = scorer.score([{"x": 1.0}], errors="collect")[0]
+    assert told["y"] is None
+    assert 'value "two" is no double' in told["_error"]

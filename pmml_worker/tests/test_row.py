@@ -318,3 +318,29 @@ def test_support_vector_machines(function: str, max_wins: str) -> None:
             "</SupportVectorMachine></SupportVectorMachineModel>"
         )
     )
+
+
+REF, NORM = '<FieldRef field="{}"/>', '<NormDiscrete field="{}" value="{}"/>'
+
+
+@pytest.mark.parametrize("function", ["classification", "regression"])
+def test_neural_networks(function: str) -> None:
+    def derived(expression: str) -> str:
+        return f'<DerivedField optype="continuous" dataType="double">{expression}</DerivedField>'
+
+    number, red = derived(REF.format("x")), derived(NORM.format("s", "red"))
+    outputs = f'<NeuralOutput outputNeuron="2">{derived(REF.format("y"))}</NeuralOutput>'
+    if function == "classification":
+        classes = {"2": derived(NORM.format("c", "a")), "3": derived(NORM.format("c", "b"))}
+        outputs = "".join(f'<NeuralOutput outputNeuron="{key}">{item}</NeuralOutput>' for key, item in classes.items())
+    agree(
+        loaded(
+            f'<NeuralNetwork functionName="{function}" activationFunction="logistic">'
+            f"{schema('c' if function == 'classification' else 'y')}{TOLD if function == 'classification' else ''}"
+            f'<NeuralInputs><NeuralInput id="0">{number}</NeuralInput>'
+            f'<NeuralInput id="1">{red}</NeuralInput></NeuralInputs>'
+            '<NeuralLayer><Neuron id="2" bias="0.1"><Con from="0" weight="0.7"/><Con from="1" weight="-2"/></Neuron>'
+            '<Neuron id="3" bias="-0.1"><Con from="0" weight="-0.2"/></Neuron></NeuralLayer>'
+            f"<NeuralOutputs>{outputs}</NeuralOutputs></NeuralNetwork>"
+        )
+    )

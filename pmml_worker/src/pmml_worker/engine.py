@@ -20,7 +20,7 @@ from pmml_worker.schema import PMML, parse
 from pmml_worker.schema.elements import DataType, OpType
 from pmml_worker.schema.outline import Outline, outline
 from pmml_worker.table import arrow_type, from_arrow, from_rows, open_table, to_arrow, with_missing_texts
-from pmml_worker.transform.column import Codes, Column, Faults, constant, first_fault, from_texts
+from pmml_worker.transform.column import Codes, Column, Faults, cast_or_fault, constant, first_fault, from_texts
 from pmml_worker.transform.fields import TARGET_USAGE, raw_column, typed
 from pmml_worker.transform.prediction import NUMERIC_FUNCTIONS
 from pmml_worker.transform.scope import Scope
@@ -256,6 +256,8 @@ class Model:
                 column = (
                     from_texts([None] * rows) if field.data_type == "string" else constant(None, field.data_type, rows)
                 )
+            if column.data_type != field.data_type:
+                column = cast_or_fault(column, field.data_type, faults, field.name, "the result")
             fault = first_fault(fault, column.fault)
             given[field.name] = column
         failed = np.zeros(rows, np.bool_) if fault is None else fault != 0

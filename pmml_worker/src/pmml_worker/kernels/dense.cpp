@@ -133,8 +133,11 @@ template <class T>
             each(lanes, [](T z) { return static_cast<T>(2 * std::atan(static_cast<double>(z)) / M_PI); });
             break;
         case kRectifier:
-            // Without leakage, infinity times 0 would be no number.
-            each(lanes, [&](T z) { return z > 0 ? z : z < 0 && shape.leakage == 0 ? T(0) : shape.leakage * z; });
+            if (shape.leakage == 0) {  // Infinity times 0 would be no number.
+                each(lanes, [](T z) { return z < 0 ? T(0) : z; });
+            } else {
+                each(lanes, [&](T z) { return z > 0 ? z : shape.leakage * z; });
+            }
             break;
         case kRadial:
             each(lanes, [&](T z) { return shape.addend - z / shape.divisor; });

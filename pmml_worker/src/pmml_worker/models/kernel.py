@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -38,3 +38,10 @@ class Kernel(Protocol):
 
     def score(self, scope: Scope) -> Prediction:
         """Predict for a block of rows."""
+
+
+class KernelOfTargets(Protocol):
+    """A compiled model element that predicts several targets."""
+
+    def score(self, scope: Scope) -> Mapping[str | None, Prediction]:
+        """Predict for a block of rows, by the target's name."""

@@ -14,7 +14,7 @@ from pmml_worker.models.bayesian_network import BayesianNetworkKernel
 from pmml_worker.models.clustering import ClusteringKernel
 from pmml_worker.models.gaussian_process import GaussianProcessKernel
 from pmml_worker.models.general_regression import GeneralRegressionKernel
-from pmml_worker.models.kernel import Context, Evaluation, Kernel
+from pmml_worker.models.kernel import Context, Evaluation, Kernel, KernelOfTargets
 from pmml_worker.models.mining import MiningKernel
 from pmml_worker.models.naive_bayes import NaiveBayesKernel
 from pmml_worker.models.nearest_neighbor import NearestNeighborKernel
@@ -234,6 +234,14 @@ KERNELS: Mapping[type[ModelElement], Callable[[Any, Context], Kernel]] = {
 }
 """How each model element that predicts one target by itself is compiled."""
 
+KERNELS_OF_TARGETS: Mapping[type[ModelElement], Callable[[Any, Context], KernelOfTargets]] = {
+    BayesianNetworkModel: BayesianNetworkKernel,
+    NearestNeighborModel: NearestNeighborKernel,
+    NeuralNetwork: NeuralNetworkKernel,
+    TimeSeriesModel: TimeSeriesKernel,
+}
+"""How each model element that predicts several targets by itself is compiled."""
+
 
 def compile_row(model: CompiledModel, document: Document) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """A function from a row to its results: target fields, then output fields.
@@ -325,18 +333,9 @@ class CompiledModel:
             return lambda scope: next(iter(compiled.evaluate(scope).predictions.values()))
 
         context = Context(environment, self.targets, compile_inner, outermost)
-        if isinstance(model, NeuralNetwork):
-            network = NeuralNetworkKernel(model, context)
-            return (lambda scope: (network.score(scope), {})), {}
-        if isinstance(model, BayesianNetworkModel):
-            bayesian = BayesianNetworkKernel(model, context)
-            return (lambda scope: (dict(bayesian.score(scope)), {})), {}
-        if isinstance(model, NearestNeighborModel):
-            neighbors = NearestNeighborKernel(model, context)
-            return (lambda scope: (dict(neighbors.score(scope)), {})), {}
-        if isinstance(model, TimeSeriesModel):
-            series = TimeSeriesKernel(model, context)
-            return (lambda scope: (dict(series.score(scope)), {})), {}
+        if type(model) in KERNELS_OF_TARGETS:
+            self.row_kernel = several = KERNELS_OF_TARGETS[type(model)](model, context)
+            return (lambda scope: (dict(several.score(scope)), {})), {}
         self.row_kernel = kernel = KERNELS[type(model)](model, context)
         return (lambda scope: ({None: kernel.score(scope)}, {})), {}
 

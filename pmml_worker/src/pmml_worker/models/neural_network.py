@@ -12,6 +12,7 @@ import numpy as np
 from pmml_worker.errors import SchemaError
 from pmml_worker.kernels._native import DoubleNetwork, FloatNetwork
 from pmml_worker.models.kernel import Context
+from pmml_worker.models.row import Declined, RowFields, RowForm, RowPrediction, Values
 from pmml_worker.schema.elements import Element, Expression, FieldRef, NormContinuous, NormDiscrete
 from pmml_worker.schema.neural_network import (
     ActivationFunction,
@@ -174,6 +175,7 @@ class NeuralNetworkKernel:
         self.dtype: type[np.floating] = np.float32 if model.x_math_context == "float" else np.float64
         self.element = str(model)
         layers = _Layers(model)
+        self.fields = [node.derived_field for node in model.neural_inputs.inputs]
         self.inputs: list[tuple[Evaluate, str]] = []
         for node in model.neural_inputs.inputs:
             field = node.derived_field
@@ -213,6 +215,26 @@ class NeuralNetworkKernel:
                         output.line,
                     )
         return targets
+
+    def row(self, fields: RowFields) -> RowForm:
+        """The form for one row: of one target that is not turned round."""
+        (target, *others) = self.targets.values()
+        if self.dtype is not np.float64 or others or target.inverse is not None:
+            raise Declined
+        steps = [fields.typed(field.expression, field.data_type or "double") for field in self.fields]
+        run, classes, places = self.network.run, target.classes, target.places
+
+        def score(values: Values) -> RowPrediction:
+            point = np.array([step(values) for step in steps], np.float64)
+            results = run(point.reshape(-1, 1))[:, 0].tolist()
+            if any(result != result for result in results):
+                raise Declined
+            if not classes:
+                return RowPrediction(results[places[0]])
+            table = [results[place] for place in places]
+            return RowPrediction(classes[table.index(max(table))], table)
+
+        return RowForm(score, classes)
 
     def score(self, scope: Scope) -> dict[str | None, Prediction]:
         """Predict each target for a block of rows; a row that lacks an input has no prediction."""

@@ -240,7 +240,7 @@ class RowFields:
         field = self._derived.get(name)
         if field is None:
             raise Declined
-        return self.compute(name, self._typed(field.expression, field.data_type), field.data_type)
+        return self.compute(name, self.typed(field.expression, field.data_type), field.data_type)
 
     def compute(self, name: str | None, step: Compute, data_type: DataType) -> int:
         """Give a place, and perhaps a name, to what is computed of earlier values."""
@@ -250,7 +250,12 @@ class RowFields:
             self._places[name], self._types[name] = place, data_type
         return place
 
-    def _typed(self, expression: Expression, data_type: DataType) -> Compute:
+    def typed(self, expression: Expression, data_type: DataType) -> Compute:
+        """An expression as a function of a row's values, with a result of a type.
+
+        Raises:
+            Declined: it is none of the simple ones.
+        """
         evaluate, own = self.expression(expression)
         if own == data_type:
             return evaluate
