@@ -32,8 +32,11 @@ ERROR_COLUMN = "_error"
 UNNAMED_TARGET = "_target"
 """The column of a prediction whose model names neither a target nor output fields."""
 
-_BLOCK = 8192
-"""Rows scored together: enough to make Python's share small, few enough for a block to stay in the cache."""
+_BLOCK = 1 << 15
+"""Rows scored together at most: Python's share of a block is small then, and threads seldom wait for one another."""
+
+_LEAST = 1 << 10
+"""Rows that are worth a block of their own where there are threads without one."""
 
 THREADS_VARIABLE = "PMML_WORKER_THREADS"
 """The environment variable that says how many threads score a table."""
@@ -68,6 +71,7 @@ class Model:
         inputs: the fields that the model takes, in the document's order.
         columns: names of the columns that scoring reads where a table has them: those of the inputs, and of targets and
             supplementary fields, which output fields may refer to.
+        declared: the types of the fields behind `columns`, by name.
         outputs: the columns that it gives: target fields, then output fields, in the document's order.
         is_sequential: whether a row's result depends on the rows before it, as in a time series; the rows of one call
             of `score` are the sequence.
@@ -87,6 +91,7 @@ class Model:
         self.function = document.models[0].function_name
         used = [field for field in document.models[0].mining_schema.fields if field.name in self._document.fields]
         self.columns: tuple[str, ...] = tuple(field.name for field in used)
+        self.declared: dict[str, DataType] = {name: self._document.fields[name].data_type for name in self.columns}
         self.inputs: tuple[Field, ...] = tuple(
             self._input(field.name) for field in used if field.usage_type not in (*TARGET_USAGE, "supplementary")
         )
@@ -201,19 +206,24 @@ class Model:
         names = set(table.column_names)
         self._check_columns(table, names)
         schema = self.result_schema(errors)
-        size = max(table.num_rows, 1) if self.is_sequential else _BLOCK
+        workers = worker_threads() if threads is None else max(threads, 1)
+        size = max(table.num_rows, 1)
+        if not self.is_sequential:
+            # As many blocks for each thread, of as many rows each.
+            count = workers * -(-size // (workers * _BLOCK))
+            size = max(-(-size // count), _LEAST)
 
         def score(start: int) -> pa.Table:
             block = table.slice(start, size)
             columns = {
-                name: from_arrow(block.column(name), name, self._document.fields[name].data_type)
-                for name in self.columns
+                name: from_arrow(block.column(name), name, declared)
+                for name, declared in self.declared.items()
                 if name in names
             }
             return self._score_block(columns, block.num_rows, first_row + start, errors, schema)
 
         starts = range(0, table.num_rows, size)
-        workers = min(len(starts), worker_threads() if threads is None else threads)
+        workers = min(len(starts), workers)
         if workers <= 1:
             blocks = [score(start) for start in starts]
         else:

@@ -266,9 +266,10 @@ def format_of(path: Path) -> str:
 def read_batches(
     source: Path | IO[bytes],
     kind: str,
-    block_bytes: int = 1 << 22,
+    block_bytes: int = 1 << 24,
     missing: Iterable[str] = MISSING_TEXTS,
     progress: Callable[[int], object] = lambda _: None,
+    declared: Mapping[str, DataType] | None = None,
 ) -> Iterator[pa.Table]:
     """Read a file in pieces. Columns of CSV and TSV stay text, to be read as what the model declares.
 
@@ -278,6 +279,7 @@ def read_batches(
         block_bytes: about how much of a text file makes a piece.
         missing: texts that stand for missing values in CSV and TSV.
         progress: called after each piece with the number of bytes that were read for it.
+        declared: types of fields; columns of numbers are read as such from CSV and TSV, as long as all of them are.
 
     Raises:
         TableError: the file cannot be read as that format.
@@ -287,7 +289,9 @@ def read_batches(
             file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
             match kind:
                 case "csv" | "tsv":
-                    tables = _read_text(file, "\t" if kind == "tsv" else ",", block_bytes, tuple(missing))
+                    types = {name: _NUMBERS[item] for name, item in (declared or {}).items() if item in _NUMBERS}
+                    delimiter = "\t" if kind == "tsv" else ","
+                    tables = _read_text(file, delimiter, block_bytes, tuple(missing), types)
                 case "jsonl":
                     tables = _read_lines(file, block_bytes)
                 case "arrow":
@@ -326,7 +330,9 @@ def _read_arrow(file: IO[bytes]) -> Iterator[pa.Table]:
             yield pa.Table.from_batches([reader.get_batch(index)])
 
 
-def _read_text(file: IO[bytes], delimiter: str, size: int, missing: tuple[str, ...]) -> Iterator[pa.Table]:
+def _read_text(
+    file: IO[bytes], delimiter: str, size: int, missing: tuple[str, ...], types: Mapping[str, pa.DataType]
+) -> Iterator[pa.Table]:
     first_line = file.readline()
     file.seek(0)
     names = _header(first_line, delimiter)
@@ -335,12 +341,32 @@ def _read_text(file: IO[bytes], delimiter: str, size: int, missing: tuple[str, .
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise TableError(f'{_name(file)}: column "{min(repeated)}" stands twice in the header')
+    kinds = {name: types.get(name, pa.string()) for name in names}
+    done = 0
+    if types:
+        with contextlib.suppress(pa.ArrowInvalid):
+            for table in _text_tables(file, delimiter, size, missing, kinds):
+                done += table.num_rows
+                yield table
+            return
+        # A number is written in a way of its own, or is none: from there on every column is of texts.
+        file.seek(0)
+    for table in _text_tables(file, delimiter, size, missing, dict.fromkeys(names, pa.string())):
+        known = min(done, table.num_rows)
+        done -= known
+        if known < table.num_rows:
+            yield table.slice(known)
+
+
+def _text_tables(
+    file: IO[bytes], delimiter: str, size: int, missing: tuple[str, ...], types: Mapping[str, pa.DataType]
+) -> Iterator[pa.Table]:
     reader = pyarrow.csv.open_csv(
         file,
         read_options=pyarrow.csv.ReadOptions(block_size=size),
         parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
+            column_types=types,
             null_values=list(missing),
             strings_can_be_null=True,
             quoted_strings_can_be_null=True,

@@ -5,6 +5,7 @@ import contextlib
 import shutil
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -72,17 +73,23 @@ def _score(
 ) -> None:
     writer: Writer = open_writer(sink, output_kind, model.result_schema(errors))
     rows = 0
-    with _progress(source) as bar:
-        batches = read_batches(source, kind, missing=missing, progress=bar.update)
+    # One table is written while the next one is scored.
+    with _progress(source) as bar, ThreadPoolExecutor(1, "pmml-writer") as pool:
+        written: Future[None] | None = None
+        batches = read_batches(source, kind, missing=missing, progress=bar.update, declared=model.declared)
         if model.is_sequential:
             # The file is one sequence, which no batch may break.
             whole = list(batches)
             batches = iter([pa.concat_tables(whole, promote_options="permissive")] if whole else [])
         for batch in batches:
             result: pa.Table = model.score(batch, errors, rows)
-            writer.write(result)
+            if written is not None:
+                written.result()
+            written = pool.submit(writer.write, result)
             rows += batch.num_rows
             bar.set_postfix_str(f"{rows:,} rows", refresh=False)
+        if written is not None:
+            written.result()
     writer.close()
 
 
