@@ -646,8 +646,11 @@ def leaf_table(table: NodeTable, nodes: Ints, options: TreeOptions) -> LeafTable
     # Classes in the order of the document: those of a node's distribution, then its score.
     texts = np.concatenate([table.class_[entry], table.score[nodes[scored]]])
     places = np.concatenate([leaf, scored])
-    named, first = np.unique(texts[np.argsort(places, kind="stable")], return_index=True)
-    named = named[np.argsort(first)]
+    texts = texts[np.argsort(places, kind="stable")]
+    first = np.full(len(table.texts), -1)
+    first[texts[::-1]] = np.arange(len(texts))[::-1]  # Of equals the last assignment counts.
+    named = np.flatnonzero(first >= 0)
+    named = named[np.argsort(first[named])]
     classes = tuple(table.texts[int(text)] for text in named)
     code = np.zeros(len(table.texts) + 1, np.int32)
     code[named] = np.arange(len(named))
@@ -661,14 +664,16 @@ def leaf_table(table: NodeTable, nodes: Ints, options: TreeOptions) -> LeafTable
     share = np.divide(record, total, out=np.zeros(len(entry)), where=total != 0)
     probability = np.where(np.isnan(table.class_probability[entry]), share, table.class_probability[entry])
     confidence = np.where(np.isnan(table.class_confidence[entry]), probability, table.class_confidence[entry])
-    told = np.unique(leaf)
+    told = np.zeros(len(nodes), np.bool_)
+    told[leaf] = True
     probabilities = np.full((len(nodes), len(classes)), np.nan, dtype)
     probabilities[told] = 0
     confidences = probabilities.copy()
     probabilities[leaf, class_] = probability
     confidences[leaf, class_] = confidence
     # Without a score, the class with most records, the first of equals.
-    silent = np.setdiff1d(told, scored)
+    silent = told.copy()
+    silent[scored] = False
     most = np.full(len(nodes), -np.inf)
     np.maximum.at(most, leaf, record)
     best = np.flatnonzero(record == most[leaf])[::-1]
