@@ -1,13 +1,16 @@
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from documents import FIELDS, document, model, schema
 from scipy import stats
 from sklearn.naive_bayes import GaussianNB
 
 from pmml_worker import SchemaError, ScoringError, load
+from pmml_worker.kernels._native import Likelihoods
 
 OUTPUT = """<Output><OutputField name="P_A" feature="probability" value="A"/>
 <OutputField name="P_B" feature="probability" value="B"/></Output>"""
@@ -195,3 +198,127 @@ def test_it_agrees_with_scikit_learn() -> None:
 def test_what_a_document_lacks_is_told_at_load(text: str, complaint: str) -> None:
     with pytest.raises(SchemaError, match=complaint):
         load(document(text, FIELDS))
+
+
+def log_likelihoods(
+    columns: np.ndarray[Any, Any], mean: np.ndarray[Any, Any], variance: np.ndarray[Any, Any], limit: float
+) -> np.ndarray[Any, Any]:
+    """Sums of log-densities, shape (rows, classes); from columns of shape (columns, rows)."""
+    logs = np.zeros((columns.shape[1], mean.shape[1]))
+    with np.errstate(divide="ignore"):
+        for x, means, variances in zip(columns, mean, variance, strict=True):
+            density = np.exp(-0.5 * (x[:, None] - means) ** 2 / variances) / np.sqrt(2 * np.pi * variances)
+            logs += np.where(np.isnan(x)[:, None], 0, np.log(np.maximum(density, limit)))
+    return logs
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1e-3, 1e-200])
+@pytest.mark.parametrize("rows", [1, 255, 256, 1003])
+def test_sums_of_log_densities_classify_rows_of_any_number(rows: int, threshold: float) -> None:
+    rng = np.random.default_rng(rows)
+    columns = rng.normal(scale=3, size=(4, rows))
+    columns[rng.random(columns.shape) < 0.2] = np.nan
+    mean, variance, prior = rng.normal(size=(4, 5)), rng.uniform(0.02, 2, (4, 5)), rng.dirichlet(np.ones(5))
+    limit = math.log(threshold) if threshold else -math.inf
+    packed = Likelihoods(
+        top=-0.5 * np.log(2 * np.pi * variance), width=-0.5 / variance, mean=mean, start=np.log(prior), limit=limit
+    )
+    best, table = packed.classify(list(columns), True)
+    wanted = log_likelihoods(columns, mean, variance, threshold) + np.log(prior)
+    shares = np.exp(wanted - wanted.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    assert table is not None
+    np.testing.assert_allclose(table.T, shares, rtol=1e-11, atol=1e-300)
+    np.testing.assert_array_equal(best, wanted.argmax(axis=1))
+    again, nothing = packed.classify(list(columns), False)
+    np.testing.assert_array_equal(again, best)
+    assert nothing is None
+
+
+@pytest.mark.parametrize("far", [30.0, 38.5, 40.0, math.inf, -math.inf])
+def test_a_density_below_the_numbers_that_a_double_holds_is_zero(far: float) -> None:
+    one = np.ones((1, 2))
+    packed = Likelihoods(top=0 * one, width=-0.5 * one, mean=np.array([[0.0, 1.0]]), start=np.zeros(2), limit=-math.inf)
+    best, table = packed.classify([np.array([far])], True)
+    densities = np.exp([-0.5 * far**2, -0.5 * (far - 1) ** 2])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logs = np.log(densities)
+        shares = np.exp(logs - logs.max())
+        shares /= shares.sum()
+    assert table is not None
+    np.testing.assert_allclose(table[:, 0], shares, rtol=1e-11)
+    assert best.tolist() == [logs.argmax()]
+
+
+def test_densities_and_columns_must_fit() -> None:
+    one = np.ones((2, 3))
+    packed = Likelihoods(top=one, width=-one, mean=one, start=np.zeros(3), limit=-math.inf)
+    with pytest.raises(ValueError, match="a column per row of densities"):
+        packed.classify([np.zeros(4)], False)
+    with pytest.raises(ValueError, match="columns differ in their rows"):
+        packed.classify([np.zeros(4), np.zeros(5)], False)
+    with pytest.raises(ValueError, match="a density for each class"):
+        Likelihoods(top=one, width=-one, mean=one[:, :2].copy(), start=np.zeros(3), limit=-math.inf)
+    with pytest.raises(ValueError, match="no columns or no classes"):
+        Likelihoods(top=one[:0], width=one[:0], mean=one[:0], start=np.zeros(3), limit=-math.inf)
+
+
+@pytest.mark.parametrize("x", [1.5, 3.0])
+def test_classes_of_one_input_may_have_distributions_of_different_kinds(x: float) -> None:
+    inputs = distributed('GaussianDistribution mean="0" variance="1"', 'UniformDistribution lower="1" upper="2"')
+    (row,) = model(bayes(inputs)).score([{"x": x}])
+    check(row, 0.3 * stats.norm(0, 1).pdf(x), 0.7 * max(stats.uniform(1, 1).pdf(x), 0.001))
+
+
+def test_an_input_is_a_count_even_if_only_a_class_that_was_never_seen_has_a_poisson_distribution() -> None:
+    unseen = '<TargetValueStat value="C"><PoissonDistribution mean="2"/></TargetValueStat></TargetValueStats>'
+    with pytest.raises(ScoringError, match=r'field x: value "2\.5" is no integer'):
+        model(bayes(GAUSSIAN.replace("</TargetValueStats>", unseen))).score([{"x": 2.5}])
+
+
+TWO_GAUSSIANS = GAUSSIAN + distributed(
+    'GaussianDistribution mean="2" variance="0.5"', 'GaussianDistribution mean="-1" variance="3"', "i"
+)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.01])
+def test_a_block_of_rows_leaves_out_what_is_missing_and_what_is_no_number(threshold: float) -> None:
+    x = [0.5, None, 3.0, math.nan, -8.0, None, math.inf]
+    i = [1, 2, None, 0, 30, None, 1]
+    columns = np.array([x, i], float)
+    mean, variance = np.array([[0.0, 1.0], [2.0, -1.0]]), np.array([[1.0, 2.0], [0.5, 3.0]])
+    logs = log_likelihoods(columns, mean, variance, threshold) + np.log([30, 70])
+    with np.errstate(invalid="ignore"):
+        shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    for text in (bayes(TWO_GAUSSIANS, threshold), bayes(TWO_GAUSSIANS, threshold).replace(OUTPUT, "")):
+        table = model(text).score(pa.table({"x": x, "i": i}))
+        assert table["c"].to_pylist() == ["AB"[best] for best in logs.argmax(axis=1)]
+        if OUTPUT in text:
+            np.testing.assert_allclose(np.array([table["P_A"], table["P_B"]]).T, shares, rtol=1e-12)
+
+
+@pytest.mark.parametrize("inputs", [GAUSSIAN, GAUSSIAN + COLOURS], ids=["numbers", "mixed"])
+@pytest.mark.parametrize(
+    ("field", "wanted"),
+    [
+        ('feature="probability"', lambda share: max(share, 1 - share)),
+        ('feature="confidence" value="A"', lambda share: share),
+        ('feature="residual" value="A"', lambda share: 1 - share),
+    ],
+)
+def test_whatever_asks_for_probabilities_gets_them(inputs: str, field: str, wanted: Callable[[float], float]) -> None:
+    output = f'<Output><OutputField name="told" dataType="double" {field}/></Output>'
+    a, b = 0.3 * stats.norm(0, 1).pdf(0.5), 0.7 * stats.norm(1, math.sqrt(2)).pdf(0.5)
+    (row,) = model(bayes(inputs, 0).replace(OUTPUT, output)).score([{"x": 0.5, "s": None, "c": "A"}])
+    assert row["told"] == pytest.approx(wanted(a / (a + b)), rel=1e-12)
+
+
+@pytest.mark.parametrize("inputs", [GAUSSIAN, GAUSSIAN + COLOURS], ids=["numbers", "mixed"])
+def test_probabilities_of_a_segment_are_known_to_the_model_that_holds_it(inputs: str) -> None:
+    inner = bayes(inputs, 0).replace(OUTPUT, "")
+    ensemble = f"""<MiningModel functionName="classification">{schema("c")}{OUTPUT}
+    <Segmentation multipleModelMethod="average"><Segment><True/>{inner}</Segment></Segmentation></MiningModel>"""
+    a, b = 0.3 * stats.norm(0, 1).pdf(0.5), 0.7 * stats.norm(1, math.sqrt(2)).pdf(0.5)
+    (row,) = model(ensemble).score([{"x": 0.5, "s": None}])
+    check(row, a, b)

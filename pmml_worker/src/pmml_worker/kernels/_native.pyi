@@ -259,3 +259,42 @@ class References:
 
     def measures(self, columns: list[npt.NDArray[np.float64]]) -> npt.NDArray[Any]:
         """All measures, shape (rows, references)."""
+
+class Likelihoods:
+    """Log-densities by column and class; any number of threads may use them at once.
+
+    That of x is top + width * (x - mean)^2. Columns of a block: float64, NaN being missing.
+    """
+
+    def __init__(
+        self,
+        *,
+        top: npt.NDArray[np.float64],
+        width: npt.NDArray[np.float64],
+        mean: npt.NDArray[np.float64],
+        start: npt.NDArray[np.float64],
+        limit: float,
+    ) -> None:
+        """Pack densities.
+
+        Args:
+            top: shape (columns, classes), finite.
+            width: shape (columns, classes), finite, below 0.
+            mean: shape (columns, classes), finite.
+            start: shape (classes,), what the sums of log-densities have added.
+            limit: the least log-density; -inf: that of the least number that a double holds, beyond which it is -inf.
+
+        Raises:
+            ValueError: shapes differ, or there are no columns or no classes.
+        """
+
+    def classify(
+        self, columns: list[npt.NDArray[np.float64]], tell: bool
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64] | None]:
+        """The class with the largest sum in each row, the first of equals, leaving out what is missing.
+
+        And, if told to, the classes' probabilities, shape (classes, rows), NaN in rows where all sums are -inf.
+
+        Raises:
+            ValueError: there is not one column for each of the densities, or columns differ in their rows.
+        """

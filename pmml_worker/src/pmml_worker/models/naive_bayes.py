@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pmml_worker.errors import SchemaError
+from pmml_worker.kernels._native import Likelihoods
 from pmml_worker.models.kernel import Context
 from pmml_worker.models.predictor import Weights
 from pmml_worker.models.regression import softmax
@@ -34,8 +35,13 @@ _LEAST = -700.0
 """Logarithms below it are of numbers near the least that a double holds."""
 
 
-def _gaussian(mean: float, variance: float) -> LogDensity:
-    top, width = -0.5 * math.log(2 * math.pi * variance), -0.5 / variance
+def _parameters(element: GaussianDistribution) -> tuple[float, float, float]:
+    """Its log-density is top + width * (x - mean)^2: top, width and mean."""
+    return -0.5 * math.log(2 * math.pi * element.variance), -0.5 / element.variance, element.mean
+
+
+def _gaussian(element: GaussianDistribution) -> LogDensity:
+    top, width, mean = _parameters(element)
 
     def log_density(x: Floats) -> Floats:
         distance = x - mean
@@ -62,10 +68,10 @@ def _uniform(lower: float, upper: float) -> LogDensity:
 
 def _log_density(stat: TargetValueStat) -> LogDensity:
     match stat.distribution:
-        case GaussianDistribution(mean=mean, variance=variance) as element:
+        case GaussianDistribution(variance=variance) as element:
             if not variance > 0:
                 raise SchemaError(f"<GaussianDistribution>: variance {variance:g} is not above 0", element.line)
-            return _gaussian(mean, variance)
+            return _gaussian(element)
         case PoissonDistribution(mean=mean) as element:
             if not mean > 0:
                 raise SchemaError(f"<PoissonDistribution>: mean {mean:g} is not above 0", element.line)
@@ -78,17 +84,25 @@ def _log_density(stat: TargetValueStat) -> LogDensity:
 
 @dataclass(frozen=True, slots=True)
 class _Continuous:
-    """An input with a distribution for each class; None where the document tells none, which leaves the class as is."""
+    """An input with a distribution for each class; None where the document tells none, which leaves the class as is.
+
+    `gaussians` are the parameters of the normal ones.
+    """
 
     name: str
     element: str
     densities: tuple[LogDensity | None, ...]
+    gaussians: tuple[tuple[float, float, float], ...]
     counts: bool
     threshold: float
 
+    def column(self, scope: Scope) -> Column:
+        """The input as numbers."""
+        return cast_or_fault(scope.column(self.name), "double", scope.faults, self.name, self.element)
+
     def add(self, scope: Scope, logs: Array) -> Codes | None:
         """Add the input's log-likelihoods to the classes', shape (classes, rows)."""
-        column = cast_or_fault(scope.column(self.name), "double", scope.faults, self.name, self.element)
+        column = self.column(scope)
         if self.counts:
             column = cast_or_fault(column, "integer", scope.faults, self.name, self.element)
         x = column.values.astype(np.float64)
@@ -136,6 +150,46 @@ class _Discrete:
         return column.fault
 
 
+@dataclass(frozen=True, slots=True)
+class _Gaussians:
+    """All inputs of a model whose inputs have a normal distribution for each class."""
+
+    inputs: tuple[_Continuous, ...]
+    likelihoods: Likelihoods
+
+    def classify(self, scope: Scope, tell: bool) -> tuple[Codes, Floats | None, Codes | None]:
+        """The best class of each row; if told to, probabilities of shape (rows, classes); faults of the inputs."""
+        columns = []
+        fault: Codes | None = None
+        for item in self.inputs:
+            column = item.column(scope)
+            is_ready = column.missing is None and column.values.dtype == np.float64
+            columns.append(np.ascontiguousarray(column.values) if is_ready else column.floats())
+            fault = first_fault(fault, column.fault)
+        best, table = self.likelihoods.classify(columns, tell)
+        return best, None if table is None else table.T, fault
+
+
+def _gaussians(inputs: list[_Continuous | _Discrete], prior: Array, threshold: float) -> _Gaussians | None:
+    """The inputs for the native kernel; None where one has another distribution, or none for a class."""
+    found = tuple(item for item in inputs if isinstance(item, _Continuous) and not item.counts)
+    if len(found) < len(inputs) or any(len(item.gaussians) < len(prior) for item in found):
+        return None
+    if not found or not len(prior):
+        return None
+    parameters = np.array([item.gaussians for item in found], np.float64)
+    if not np.isfinite(parameters).all():
+        return None
+    top, width, mean = (np.ascontiguousarray(parameters[:, :, place]) for place in range(3))
+    limit = math.log(threshold) if threshold > 0 else -math.inf
+    likelihoods = Likelihoods(top=top, width=width, mean=mean, start=np.ascontiguousarray(prior[:, 0]), limit=limit)
+    return _Gaussians(found, likelihoods)
+
+
+_TOLD_BY_PROBABILITIES = frozenset({"probability", "confidence", "residual"})
+"""Output features that need them."""
+
+
 class NaiveBayesKernel:
     """Scores a NaiveBayesModel; inputs that are missing, or of a value that was never counted, are left out."""
 
@@ -153,6 +207,10 @@ class NaiveBayesKernel:
         with np.errstate(divide="ignore"):
             self.prior = np.log(np.array([[item.count] for item in counts], np.float64)).astype(self.dtype)
         self.inputs = [self._input(item, context.environment) for item in model.bayes_inputs.inputs]
+        self.gaussians = None if self.dtype is np.float32 else _gaussians(self.inputs, self.prior, self.threshold)
+        output = model.output.fields if model.output else ()
+        asked = any(field.feature in _TOLD_BY_PROBABILITIES for field in output)
+        self.tells_probabilities = asked or not context.is_outermost
 
     def _input(self, element: BayesInput, environment: Environment) -> _Continuous | _Discrete:
         environment.type_of(element.field_name, element)
@@ -161,7 +219,9 @@ class NaiveBayesKernel:
         stats = {stat.value: stat for stat in element.target_value_stats.stats}
         densities = tuple(_log_density(stats[name]) if name in stats else None for name in self.classes)
         counts = any(isinstance(stat.distribution, PoissonDistribution) for stat in stats.values())
-        return _Continuous(element.field_name, str(element), densities, counts, self.threshold)
+        told = [stats[name].distribution for name in self.classes if name in stats]
+        gaussians = tuple(_parameters(item) for item in told if isinstance(item, GaussianDistribution))
+        return _Continuous(element.field_name, str(element), densities, gaussians, counts, self.threshold)
 
     def _discrete(self, element: BayesInput, environment: Environment) -> _Discrete:
         name, field = element.field_name, element.derived_field
@@ -238,12 +298,16 @@ class NaiveBayesKernel:
 
     def score(self, scope: Scope) -> Prediction:
         """Predict for a block of rows."""
+        if self.gaussians is not None:
+            best, told, fault = self.gaussians.classify(scope, self.tells_probabilities)
+            value = Column("string", best, None, self.classes, fault=fault)
+            return Prediction(value, self.classes, told)
         logs = np.zeros((len(self.classes), scope.rows), self.dtype)
-        fault: Codes | None = None
+        fault = None
         with np.errstate(all="ignore"):
             for item in self.inputs:
                 fault = first_fault(fault, item.add(scope, logs))
             logs += self.prior
-            table = softmax(logs.T)
-        value = winner(logs.T, self.classes, None)
-        return Prediction(Column("string", value.values, None, self.classes, fault=fault), self.classes, table)
+            table = softmax(logs.T) if self.tells_probabilities else None
+        best = winner(logs.T, self.classes, None).values
+        return Prediction(Column("string", best, None, self.classes, fault=fault), self.classes, table)
