@@ -133,15 +133,23 @@ def test_a_model_that_is_not_scorable_is_refused() -> None:
         load(document(text))
 
 
-def test_a_text_where_numbers_are_declared_is_an_error_of_its_row() -> None:
-    # The chain's whole is a regression, but its last segment predicts texts.
-    inner = tree('<Node score="two"><True/></Node>')
+def test_a_text_where_other_rows_have_numbers_is_an_error_of_its_row() -> None:
+    def segment(predicate: str, function: str, score: str) -> str:
+        inner = tree(f'<Node score="{score}"><True/></Node>', function).replace(' usageType="target"', "")
+        return f"<Segment>{predicate}{inner}</Segment>"
+
+    above = '<SimplePredicate field="x" operator="greaterThan" value="0"/>'
+    fields = schema("y").replace('<MiningField name="y" usageType="target"/>', "")
     scorer = load(
         document(
-            f'<MiningModel functionName="regression">{schema("y")}<Segmentation multipleModelMethod="selectFirst">'
-            f"<Segment><True/>{inner}</Segment></Segmentation></MiningModel>"
+            f'<MiningModel functionName="regression">{fields}<Segmentation multipleModelMethod="selectFirst">'
+            f"{segment(above, 'classification', 'two')}{segment('<True/>', 'regression', '2')}"
+            "</Segmentation></MiningModel>"
         )
     )
+    name = scorer.outputs[0].name
+    assert scorer.outputs[0].data_type == "double"
+    assert scorer.score([{"x": -1.0}])[0][name] == 2.0
     told = scorer.score([{"x": 1.0}], errors="collect")[0]
-    assert told["y"] is None
+    assert told[name] is None
     assert 'value "two" is no double' in told["_error"]
