@@ -354,3 +354,18 @@ def test_a_document_that_is_wrong_is_refused_and_told_where(text: str, message: 
     with pytest.raises(SchemaError, match=message) as error:
         load(document(text))
     assert error.value.line is not None
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("kind", range(4))
+def test_a_single_row_gets_what_it_gets_among_others(kind: int, dtype: type[np.floating[Any]]) -> None:
+    draw = np.random.default_rng(kind)
+    rows, vectors = draw.normal(size=(3, 50)).astype(dtype), draw.normal(size=(70, 3)).astype(dtype)
+    ends, terms = np.array([30, 100]), draw.integers(70, size=100).astype(np.int32)
+    weights, intercepts = draw.normal(size=100).astype(dtype), np.array([0.5, -1], dtype)
+
+    def values(columns: Any) -> Any:
+        return _native.kernel_machines(columns, vectors, ends, terms, weights, intercepts, kind, 0.3, 0.1, 3.0, 1.0)
+
+    single = [values(np.ascontiguousarray(rows[:, [row]])) for row in range(rows.shape[1])]
+    assert np.array_equal(np.concatenate(single, axis=1), values(rows))

@@ -133,6 +133,25 @@ struct Kernel {
     }
 };
 
+// A single row would leave all lanes but one idle, so that vectors pass side by side, and the row is what they pass: a
+// kernel's value is the same whichever of the two comes first.
+template <class T>
+void one_row(const Kernel<T>& kernel, const T* row, const T* vectors, int64_t count, int64_t width,
+             std::vector<T>& values) {
+    std::vector<T> block(std::max<int64_t>(width, 1) * kLanes);
+    T results[kLanes];
+    for (int64_t first = 0; first < count; first += kLanes) {
+        const int64_t lanes = std::min(kLanes, count - first);
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+            for (int64_t feature = 0; feature < width; ++feature) {
+                block[feature * kLanes + lane] = vectors[(first + lane) * width + feature];
+            }
+        }
+        kernel.values(block.data(), row, 1, width, results);
+        std::copy_n(results, lanes, values.data() + first);
+    }
+}
+
 template <class T>
 nb::ndarray<nb::numpy, T> kernel_machines(Matrix<T> columns, Matrix<T> vectors, Vector<int64_t> ends,
                                           Vector<int32_t> terms, Vector<T> weights, Vector<T> intercepts, int kind,
@@ -157,9 +176,20 @@ nb::ndarray<nb::numpy, T> kernel_machines(Matrix<T> columns, Matrix<T> vectors, 
     {
         nb::gil_scoped_release released;
         const Kernel<T> kernel{static_cast<Kind>(kind), static_cast<T>(gamma), static_cast<T>(coef0), degree, log_base};
-        std::vector<T> block(std::max<int64_t>(width, 1) * kLanes), values(std::max<int64_t>(count, 1) * kLanes);
+        std::vector<T> block(std::max<int64_t>(width, 1) * kLanes);
+        std::vector<T> values(std::max<int64_t>(count, 1) * (rows == 1 ? 1 : kLanes));
         T sums[kLanes];
-        for (int64_t first = 0; first < rows; first += kLanes) {
+        if (rows == 1) {
+            one_row(kernel, columns.data(), vectors.data(), count, width, values);
+            for (int64_t machine = 0; machine < machines; ++machine) {
+                T sum = 0;
+                for (int64_t term = machine ? ends(machine - 1) : 0; term < ends(machine); ++term) {
+                    sum += weights(term) * values[terms(term)];
+                }
+                out[machine] = sum + intercepts(machine);
+            }
+        }
+        for (int64_t first = 0; rows > 1 && first < rows; first += kLanes) {
             const int64_t lanes = std::min(kLanes, rows - first);
             for (int64_t feature = 0; feature < width; ++feature) {
                 std::copy_n(columns.data() + feature * rows + first, lanes, block.data() + feature * kLanes);
