@@ -239,3 +239,19 @@ def test_clusters_have_no_average() -> None:
     )
     with pytest.raises(SchemaError, match='multipleModelMethod "average" is not for clustering'):
         load(document(text))
+
+
+def test_segments_that_vote_do_not_know_of_one_another() -> None:
+    fields = schema("y").replace('<MiningField name="y" usageType="target"/>', "")
+    first = part("1", after='<Output><OutputField name="p"/></Output>')
+    second = (
+        f'<Segment><True/><RegressionModel functionName="regression">{fields}<RegressionTable intercept="0">'
+        '<NumericPredictor name="p" coefficient="1"/></RegressionTable></RegressionModel></Segment>'
+    )
+    text = (
+        '<MiningModel functionName="regression">{}<Segmentation multipleModelMethod="{}">{}{}</Segmentation>'
+        "</MiningModel>"
+    )
+    assert model(text.format(schema("y"), "modelChain", first, second)).score_row({"x": 1})["y"] == 1.0
+    with pytest.raises(SchemaError, match='names field "p", which is not defined'):
+        model(text.format(schema("y"), "average", first, second))

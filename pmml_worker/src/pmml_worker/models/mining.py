@@ -296,8 +296,8 @@ class MiningKernel:
             self.parts.append(
                 _Part(segment.id or str(position), test, compiled, segment.weight, weight_field, str(segment))
             )
-            for name, field_type in compiled.own_outputs.items():
-                self.environment.fields[name] = field_type
+            if self.method in _CHAINS or self.method == "selectFirst":  # Segments of others do not come one by one.
+                self.environment.fields.update(compiled.own_outputs)
 
     @property
     def reaches(self) -> list[_Part]:
