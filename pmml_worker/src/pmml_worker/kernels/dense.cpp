@@ -10,19 +10,10 @@
 #include <stdexcept>
 #include <vector>
 
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/vector.h>
 
+#include "arrays.hpp"
 #include "exponential.hpp"
-
-#if defined(__x86_64__)
-#define WIDEST __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define WIDEST
-#endif
-
-namespace nb = nanobind;
 
 namespace {
 
@@ -34,9 +25,6 @@ enum Function : int32_t {
     kArctan, kRectifier, kRadial
 };
 enum Normalization : int32_t { kNone, kSoftmax, kSimplemax };
-
-template <class T>
-using Array = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 // Units with the same sources. Their weights are packed: eight units of a source, then of the next source.
 struct Group {
@@ -222,10 +210,10 @@ void check(bool holds, const char* what) {
 template <class T>
 class Network {
 public:
-    Network(int64_t inputs, Array<int64_t> layer_groups, Array<int32_t> functions, Array<int32_t> normalizations,
-            Array<T> thresholds, Array<T> leakages, Array<int64_t> group_units, Array<int64_t> group_sources,
-            Array<int32_t> sources, Array<T> weights, Array<T> biases, Array<T> divisors, Array<T> addends,
-            Array<int32_t> outputs)
+    Network(int64_t inputs, Vector<int64_t> layer_groups, Vector<int32_t> functions, Vector<int32_t> normalizations,
+            Vector<T> thresholds, Vector<T> leakages, Vector<int64_t> group_units, Vector<int64_t> group_sources,
+            Vector<int32_t> sources, Vector<T> weights, Vector<T> biases, Vector<T> divisors, Vector<T> addends,
+            Vector<int32_t> outputs)
     {
         data_.inputs = inputs;
         data_.sources.assign(sources.data(), sources.data() + sources.size());
@@ -306,8 +294,8 @@ private:
 template <class T>
 void bind(nb::module_& module, const char* name) {
     nb::class_<Network<T>>(module, name)
-        .def(nb::init<int64_t, Array<int64_t>, Array<int32_t>, Array<int32_t>, Array<T>, Array<T>, Array<int64_t>,
-                      Array<int64_t>, Array<int32_t>, Array<T>, Array<T>, Array<T>, Array<T>, Array<int32_t>>(),
+        .def(nb::init<int64_t, Vector<int64_t>, Vector<int32_t>, Vector<int32_t>, Vector<T>, Vector<T>, Vector<int64_t>,
+                      Vector<int64_t>, Vector<int32_t>, Vector<T>, Vector<T>, Vector<T>, Vector<T>, Vector<int32_t>>(),
              nb::kw_only(), nb::arg("inputs"), nb::arg("layer_groups"), nb::arg("functions"),
              nb::arg("normalizations"), nb::arg("thresholds"), nb::arg("leakages"), nb::arg("group_units"),
              nb::arg("group_sources"), nb::arg("sources"), nb::arg("weights"), nb::arg("biases"), nb::arg("divisors"),

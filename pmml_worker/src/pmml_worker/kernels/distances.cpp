@@ -13,39 +13,17 @@
 #include <variant>
 #include <vector>
 
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-// The widest vectors that the processor has; with none of these the loops are as right, and slower.
-#if defined(__x86_64__)
-#define WIDE __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define WIDE
-#endif
-#define INLINE inline __attribute__((always_inline))
+#include "arrays.hpp"
 
-namespace nb = nanobind;
+#define INLINE inline __attribute__((always_inline))
 
 namespace {
 
 constexpr int kTile = 64;
 constexpr int kVector = 16;  // Rows whose sums fit the registers.
-
-template <class T>
-using Vector = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-template <class T>
-using Matrix = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-template <class T>
-using Result = nb::ndarray<nb::numpy, T>;
-
-template <class T>
-Result<T> to_numpy(std::vector<T>&& values, std::initializer_list<size_t> shape) {
-    auto* owned = new std::vector<T>(std::move(values));
-    nb::capsule owner(owned, [](void* pointer) noexcept { delete static_cast<std::vector<T>*>(pointer); });
-    return Result<T>(owned->data(), shape, owner);
-}
 
 // How two values of one coordinate compare.
 enum class Compare : uint8_t { kDifference, kGauss, kDiffers, kEquals, kTable };
@@ -283,24 +261,24 @@ INLINE void all_of_tile(const Pack<T>& pack, const Tile<T>& tile, int rows, T* i
 }
 
 // One function for each precision, because a template has no versions for processors.
-WIDE void best(const Pack<double>& pack, const Tile<double>& tile, double* best, double* key) {
+WIDEST void best(const Pack<double>& pack, const Tile<double>& tile, double* best, double* key) {
     best_of_tile(pack, tile, best, key);
 }
-WIDE void best(const Pack<float>& pack, const Tile<float>& tile, float* best, float* key) {
+WIDEST void best(const Pack<float>& pack, const Tile<float>& tile, float* best, float* key) {
     best_of_tile(pack, tile, best, key);
 }
-WIDE void most_near(const Pack<double>& pack, const Tile<double>& tile, int rows, size_t most, int32_t* names,
+WIDEST void most_near(const Pack<double>& pack, const Tile<double>& tile, int rows, size_t most, int32_t* names,
                     double* keys) {
     most_of_tile(pack, tile, rows, most, names, keys);
 }
-WIDE void most_near(const Pack<float>& pack, const Tile<float>& tile, int rows, size_t most, int32_t* names,
+WIDEST void most_near(const Pack<float>& pack, const Tile<float>& tile, int rows, size_t most, int32_t* names,
                     float* keys) {
     most_of_tile(pack, tile, rows, most, names, keys);
 }
-WIDE void all(const Pack<double>& pack, const Tile<double>& tile, int rows, double* into) {
+WIDEST void all(const Pack<double>& pack, const Tile<double>& tile, int rows, double* into) {
     all_of_tile(pack, tile, rows, into);
 }
-WIDE void all(const Pack<float>& pack, const Tile<float>& tile, int rows, float* into) {
+WIDEST void all(const Pack<float>& pack, const Tile<float>& tile, int rows, float* into) {
     all_of_tile(pack, tile, rows, into);
 }
 
@@ -452,7 +430,7 @@ private:
             for (int i = 0; i < here; ++i) names[start + i] = static_cast<int32_t>(name[i]);
             std::copy(key, key + here, keys.begin() + start);
         });
-        return {to_numpy(std::move(names), {rows}), nb::cast(to_numpy(std::move(keys), {rows}))};
+        return {to_numpy(std::move(names), rows), nb::cast(to_numpy(std::move(keys), rows))};
     }
 
     template <class T>
@@ -465,7 +443,7 @@ private:
         for_tiles(pack, data, rows, [&](const Tile<T>& tile, size_t start, int here) {
             most_near(pack, tile, here, most, names.data() + start * most, keys.data() + start * most);
         });
-        return {to_numpy(std::move(names), {rows, most}), nb::cast(to_numpy(std::move(keys), {rows, most}))};
+        return {to_numpy(std::move(names), rows, most), nb::cast(to_numpy(std::move(keys), rows, most))};
     }
 
     template <class T>
@@ -475,7 +453,7 @@ private:
         for_tiles(pack, data, rows, [&](const Tile<T>& tile, size_t start, int here) {
             all(pack, tile, here, table.data() + start * pack.count);
         });
-        return nb::cast(to_numpy(std::move(table), {rows, pack.count}));
+        return nb::cast(to_numpy(std::move(table), rows, pack.count));
     }
 
     std::variant<Pack<double>, Pack<float>> packed_;

@@ -10,38 +10,16 @@
 #include <utility>
 #include <vector>
 
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "arrays.hpp"
 #include "exponential.hpp"
-
-// The widest vectors that the processor has; with none of these the loops are as right, and slower.
-#if defined(__x86_64__)
-#define WIDE __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define WIDE
-#endif
-
-namespace nb = nanobind;
 
 namespace {
 
 constexpr int kTile = 256;
 constexpr double kLeast = -700;  // Logarithms below it are of numbers near the least that a double holds.
-
-using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Matrix = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-template <class T>
-using Result = nb::ndarray<nb::numpy, T>;
-
-template <class T>
-Result<T> to_numpy(std::vector<T>&& values, std::initializer_list<size_t> shape) {
-    auto* owned = new std::vector<T>(std::move(values));
-    nb::capsule owner(owned, [](void* pointer) noexcept { delete static_cast<std::vector<T>*>(pointer); });
-    return Result<T>(owned->data(), shape, owner);
-}
 
 // top + width * (x - mean)^2
 struct Density {
@@ -49,7 +27,7 @@ struct Density {
 };
 
 // Adds a column's log-densities to the sums of one class. Without a limit densities are those that a double can hold.
-WIDE void add(const Density& density, double limit, const double* x, int rows, double* sums) {
+WIDEST void add(const Density& density, double limit, const double* x, int rows, double* sums) {
     double logs[kTile];
     int tiny = 0;
     for (int i = 0; i < rows; ++i) {
@@ -67,7 +45,7 @@ WIDE void add(const Density& density, double limit, const double* x, int rows, d
 }
 
 // The class of the largest sum, the first of equals, and that sum; classes' sums lie kTile apart.
-WIDE void best(const double* sums, size_t classes, int rows, int32_t* names, double* largest) {
+WIDEST void best(const double* sums, size_t classes, int rows, int32_t* names, double* largest) {
     double name[kTile] = {};
     std::copy(sums, sums + rows, largest);
     for (size_t position = 1; position < classes; ++position) {
@@ -82,7 +60,7 @@ WIDE void best(const double* sums, size_t classes, int rows, int32_t* names, dou
 }
 
 // e to the power of each sum, less the largest, divided by the sum of these powers; classes lie `stride` apart.
-WIDE void share(double* sums, size_t classes, int rows, const double* largest, double* into, size_t stride) {
+WIDEST void share(double* sums, size_t classes, int rows, const double* largest, double* into, size_t stride) {
     double total[kTile] = {};
     for (size_t position = 0; position < classes; ++position) {
         double* mine = sums + position * kTile;
@@ -100,10 +78,10 @@ WIDE void share(double* sums, size_t classes, int rows, const double* largest, d
 
 class Likelihoods {
 public:
-    Likelihoods(Matrix top, Matrix width, Matrix mean, Vector start, double limit)
+    Likelihoods(Matrix<double> top, Matrix<double> width, Matrix<double> mean, Vector<double> start, double limit)
         : columns_(top.shape(0)), classes_(start.size()), start_(start.data(), start.data() + start.size()),
           limit_(limit) {
-        for (const Matrix& part : {top, width, mean}) {
+        for (const Matrix<double>& part : {top, width, mean}) {
             if (part.shape(0) != columns_ || part.shape(1) != classes_) {
                 throw std::invalid_argument("each column has a density for each class");
             }
@@ -112,7 +90,7 @@ public:
         for (size_t i = 0; i < top.size(); ++i) densities_.push_back({top.data()[i], width.data()[i], mean.data()[i]});
     }
 
-    std::tuple<Result<int32_t>, nb::object> classify(const std::vector<Vector>& columns, bool tell) const {
+    std::tuple<Result<int32_t>, nb::object> classify(const std::vector<Vector<double>>& columns, bool tell) const {
         if (columns.size() != columns_) throw std::invalid_argument("a column per row of densities");
         const size_t rows = columns[0].size();
         for (const auto& column : columns) {
@@ -140,8 +118,8 @@ public:
                 if (tell) share(sums.data(), classes_, here, largest, shares.data() + first, rows);
             }
         }
-        nb::object told = tell ? nb::cast(to_numpy(std::move(shares), {classes_, rows})) : nb::none();
-        return {to_numpy(std::move(names), {rows}), told};
+        nb::object told = tell ? nb::cast(to_numpy(std::move(shares), classes_, rows)) : nb::none();
+        return {to_numpy(std::move(names), rows), told};
     }
 
 private:
@@ -156,7 +134,7 @@ private:
 void register_likelihoods(nb::module_& module) {
     nb::class_<Likelihoods>(module, "Likelihoods",
                             "Log-densities by column and class; any number of threads may use them at once.")
-        .def(nb::init<Matrix, Matrix, Matrix, Vector, double>(), nb::kw_only(), nb::arg("top"), nb::arg("width"),
+        .def(nb::init<Matrix<double>, Matrix<double>, Matrix<double>, Vector<double>, double>(), nb::kw_only(), nb::arg("top"), nb::arg("width"),
              nb::arg("mean"), nb::arg("start"), nb::arg("limit"))
         .def("classify", &Likelihoods::classify, nb::arg("columns"), nb::arg("tell"));
 }

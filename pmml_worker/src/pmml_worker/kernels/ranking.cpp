@@ -4,17 +4,11 @@
 #include <stdexcept>
 #include <vector>
 
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-
-namespace nb = nanobind;
+#include "arrays.hpp"
 
 namespace {
 
 constexpr size_t kTile = 64;  // Rows brought together first: the candidates of one row lie far apart.
-
-template <class T>
-using Matrix = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 template <class T>
 nb::ndarray<nb::numpy, int32_t> best(Matrix<T> points, Matrix<int32_t> names, size_t ranks) {

@@ -10,29 +10,14 @@
 #include <type_traits>
 #include <vector>
 
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-
+#include "arrays.hpp"
 #include "exponential.hpp"
-
-#if defined(__x86_64__)
-#define WIDEST __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define WIDEST
-#endif
-
-namespace nb = nanobind;
 
 namespace {
 
 constexpr int64_t kLanes = 32;
 
 enum Kind : int { kLinear, kPolynomial, kRadial, kSigmoid };
-
-template <class T>
-using Vector = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-template <class T>
-using Matrix = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 // One vector against the lanes: block is (width, kLanes).
 template <class T>

@@ -13,11 +13,9 @@
 #include <variant>
 #include <vector>
 
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/vector.h>
 
-namespace nb = nanobind;
+#include "arrays.hpp"
 
 namespace {
 
@@ -25,18 +23,6 @@ constexpr int kLanes = 16;
 constexpr int64_t kMostRows = 8192;        // of a tile,
 constexpr int64_t kTileBytes = 512 * 1024;  // whose codes are to stay in the cache.
 constexpr int kStride = 8;  // Steps between two looks at whether all lanes have come to an end.
-
-template <class T>
-using Vector = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-template <class T>
-using Matrix = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-
-template <class T, class... Shape>
-nb::ndarray<nb::numpy, T> to_numpy(std::vector<T>&& values, Shape... shape) {
-    auto* owned = new std::vector<T>(std::move(values));
-    nb::capsule owner(owned, [](void* pointer) noexcept { delete static_cast<std::vector<T>*>(pointer); });
-    return nb::ndarray<nb::numpy, T>(owned->data(), {static_cast<size_t>(shape)...}, owner);
-}
 
 // A test, or a leaf, which leads to itself whatever the code.
 template <class Code>

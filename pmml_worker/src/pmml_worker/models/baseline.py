@@ -21,10 +21,9 @@ from pmml_worker.schema.baseline import (
     CountTable,
     FieldValue,
     FieldValueCount,
-    GaussianDistribution,
-    PoissonDistribution,
     TestDistributions,
 )
+from pmml_worker.schema.distributions import GaussianDistribution, PoissonDistribution
 from pmml_worker.schema.elements import Element, FieldRef
 from pmml_worker.transform.column import (
     Array,

@@ -15,13 +15,11 @@ from pmml_worker.models.kernel import Context
 from pmml_worker.models.predictor import Weights
 from pmml_worker.models.regression import softmax
 from pmml_worker.models.row import Declined, RowFields, RowForm, RowPrediction, Values
+from pmml_worker.schema.distributions import GaussianDistribution, PoissonDistribution, UniformDistribution
 from pmml_worker.schema.naive_bayes import (
     BayesInput,
-    GaussianDistribution,
     NaiveBayesModel,
-    PoissonDistribution,
     TargetValueStat,
-    UniformDistribution,
 )
 from pmml_worker.transform.column import Array, Codes, Column, Floats, cast_or_fault, first_fault
 from pmml_worker.transform.expressions import compile_typed, parse_or_refuse

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, TypeAlias
 
+from pmml_worker.schema.distributions import GaussianDistribution, PoissonDistribution, UniformDistribution
 from pmml_worker.schema.elements import Element, FieldRef, ModelElement, element
 
 
@@ -13,29 +14,6 @@ class AnyDistribution(Element):
 
     mean: float
     variance: float
-
-
-@element
-class GaussianDistribution(Element):
-    """A normal distribution."""
-
-    mean: float
-    variance: float
-
-
-@element
-class PoissonDistribution(Element):
-    """A Poisson distribution."""
-
-    mean: float
-
-
-@element
-class UniformDistribution(Element):
-    """A uniform distribution."""
-
-    lower: float
-    upper: float
 
 
 @element

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pmml_worker.schema.distributions import GaussianDistribution, PoissonDistribution, UniformDistribution
 from pmml_worker.schema.elements import Element, InlineField, ModelElement, element
 
 
@@ -26,29 +27,6 @@ class PairCounts(Element):
 
     value: str
     counts: TargetValueCounts
-
-
-@element
-class GaussianDistribution(Element):
-    """A normal distribution."""
-
-    mean: float
-    variance: float
-
-
-@element
-class PoissonDistribution(Element):
-    """A Poisson distribution."""
-
-    mean: float
-
-
-@element
-class UniformDistribution(Element):
-    """A uniform distribution."""
-
-    lower: float
-    upper: float
 
 
 @element
