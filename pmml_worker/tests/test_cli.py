@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
-from documents import SAMPLE, document, tree, verifying
+from documents import FIELDS, SAMPLE, document, tree, verifying
 
 from pmml_worker.__main__ import COMMANDS, main
 
@@ -133,6 +133,23 @@ def test_inspect_shows_fields_and_their_values(capsys: pytest.CaptureFixture[str
     assert 'PMML 4.0  MiningModel  classification  "randomForest_Model"' in text
     assert "  var0  double  continuous" in text
     assert "  label  string  categorical" in text
+
+
+@pytest.mark.parametrize(("given", "told"), [("12:30:01", "12:30:01"), ("12:30:01.25", "12:30:01.250000")])
+def test_times_have_the_fraction_that_they_have(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], given: str, told: str
+) -> None:
+    path, rows = tmp_path / "model.pmml", tmp_path / "rows.csv"
+    output = (
+        '<Output><OutputField name="u" dataType="time" feature="transformedValue"><FieldRef field="u"/></OutputField>'
+    )
+    fields = f'{FIELDS}<DataField name="u" optype="continuous" dataType="time"/>'
+    nodes = '<Node score="a"><True/></Node>'
+    text = tree(nodes, after=f"{output}</Output>").replace("</MiningSchema>", '<MiningField name="u"/></MiningSchema>')
+    path.write_bytes(document(text, fields))
+    rows.write_text(f"x,u\n1,{given}\n")
+    assert main(["score", str(path), str(rows)]) == 0
+    assert capfdbinary.readouterr().out.decode() == f"c,u\na,{told}\n"
 
 
 def test_a_stream_of_arrow_is_read_as_well_as_a_file(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

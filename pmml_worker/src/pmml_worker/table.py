@@ -404,6 +404,17 @@ class _JsonLines:
         self.sink.flush()
 
 
+def in_seconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column; of times in seconds, if none has a fraction of one, so that its texts have none either."""
+    kind = column.type
+    if not (pa.types.is_time64(kind) or pa.types.is_timestamp(kind)):
+        return column
+    try:
+        return column.cast(pa.time32("s") if pa.types.is_time64(kind) else pa.timestamp("s", kind.tz))
+    except pa.ArrowInvalid:
+        return column
+
+
 class _Text:
     def __init__(self, sink: IO[bytes], schema: pa.Schema, delimiter: str) -> None:
         self.sink = sink
@@ -416,6 +427,7 @@ class _Text:
 
     def write(self, table: pa.Table) -> None:
         # Arrow quotes all texts or none; most tables need none.
+        table = pa.table([in_seconds(column) for column in table.columns], names=table.column_names)
         texts = [column for column in table.columns if pa.types.is_string(column.type)]
         quoted = any(pc.any(pc.match_substring_regex(column, self.special)).as_py() for column in texts)
         options = pyarrow.csv.WriteOptions(

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from pmml_worker.engine import ERROR_COLUMN, Errors, Model, load
 from pmml_worker.errors import ScoringError
+from pmml_worker.table import in_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,11 @@ def score_batches(job: Job, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Re
             texts = pc.replace_substring_regex(scores[ERROR_COLUMN], r"^row \d+: ", "")
             scores = scores.set_column(scores.num_columns - 1, ERROR_COLUMN, texts)
         kept = [rows[name].cast(pa.string()) if job.as_text else rows[name] for name in job.keep]
-        columns = [*kept, *scores.cast(schema).columns]
+        told = [
+            (in_seconds(column) if pa.types.is_string(kind) else column).cast(kind)
+            for column, kind in zip(scores.columns, schema.types, strict=True)
+        ]
+        columns = [*kept, *told]
         if job.as_text and len(columns) == 1:
             # Spark leaves out lines that would be empty, but writes an empty text as two quotation marks.
             columns = [columns[0].fill_null("")]
