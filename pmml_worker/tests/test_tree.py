@@ -216,3 +216,10 @@ def test_blocks_of_many_rows_give_what_single_rows_give() -> None:
 def test_documents_are_scored_by_their_first_model() -> None:
     first, second = (tree(f'<Node score="{name}"><True/></Node>') for name in "ab")
     assert model(first + second).score_row({"x": 1})["c"] == "a"
+
+
+@pytest.mark.parametrize("strategy", ["weightedConfidence", "aggregateNodes", "lastPrediction"])
+def test_a_tree_that_names_no_class_predicts_none(strategy: str) -> None:
+    nodes = '<Node><True/><Node><SimplePredicate field="x" operator="greaterThan" value="0"/></Node></Node>'
+    silent = model(tree(nodes, attributes=f'missingValueStrategy="{strategy}"'))
+    assert [row["c"] for row in silent.score([{"x": 1}, {"x": -1}, {"z": 1}])] == [None, None, None]

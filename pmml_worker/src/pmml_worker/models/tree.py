@@ -325,7 +325,9 @@ class _Walker:
         entity = Column("string", at.astype(np.int32), missing | split, self.names)
         if self.table.score is not None:
             return Prediction(Column("double", average[:, 0], absent, fault=faults), entity=entity)
-        labels = np.where(split, average.argmax(axis=1), self.table.label[at]).astype(np.int32)
+        labels = self.table.label[at]
+        if self.table.classes:
+            labels = np.where(split, average.argmax(axis=1), labels).astype(np.int32)
         value = Column("string", labels, absent, self.table.classes or ("",), fault=faults)
         whole = ~split
         probabilities = average
