@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,7 @@ def main() -> int:
     arguments = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    warnings.filterwarnings("ignore")  # What others think of names of columns would hide the progress.
     results: dict[str, tuple[Measured, dict[str, str]]] = {}
     loads = {}
     with tqdm(total=len(arguments.models) * (1 + len(PEERS) + len(NATIVE)), disable=None) as bar:
