@@ -84,7 +84,6 @@ class Model:
         with np.errstate(all="ignore"):  # What overflows is infinite, and what is undefined is NaN: results, not news.
             self._model = CompiledModel(document.models[0], self._document, self._document.environment, True)
         self.is_sequential = self._model.is_sequential
-        self._document_model = document.models[0]
         self.version = document.version
         self.element = type(document.models[0]).__name__
         self.name = document.models[0].model_name
@@ -108,7 +107,7 @@ class Model:
 
     def explain(self) -> Outline:
         """How the model predicts: its segments, what they hold and when they apply; `str` draws it as a tree."""
-        return outline(self._document_model)
+        return outline(self._model.model)
 
     def _input(self, name: str) -> Field:
         field = self._document.fields[name]

@@ -96,7 +96,7 @@ def outline(model: ModelElement | DecisionTree | Regression) -> Outline:
             parts.append(Outline(f"{label}: {inner.text}", inner.parts))
         return Outline(head, tuple(parts))
     said = [f"({model.function_name})"]
-    if isinstance(model, TreeModel | DecisionTree) and isinstance(model.node, NodeTable):
+    if isinstance(model, TreeModel | DecisionTree):
         said.append(_tree(model.node))
     said.extend(_attributes(model))
     if isinstance(model, MiningModel):
